@@ -1,0 +1,1 @@
+"""Map a function over clips: local processes, or Ray."""

@@ -1,0 +1,1 @@
+"""Speech, face and text encoders behind one protocol."""

@@ -1,0 +1,1 @@
+"""Weighted-F1 and kin, bootstrap intervals, plots, submission."""

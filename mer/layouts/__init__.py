@@ -1,0 +1,1 @@
+"""One file a dataset layout: what lies on disk becomes a clip table."""

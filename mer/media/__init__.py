@@ -1,0 +1,1 @@
+"""Probe and decode audio and frames, behind the sandbox that hostile files meet."""

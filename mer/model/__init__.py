@@ -1,0 +1,1 @@
+"""MR-CCL in pure torch: noise, modality encoders, contrastive losses, classifiers, voting."""

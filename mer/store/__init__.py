@@ -1,0 +1,1 @@
+"""Shard cache (atomic, content-keyed, incremental), utterance tables and frame tensors."""

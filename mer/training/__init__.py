@@ -1,0 +1,1 @@
+"""Folds, sampling, pretraining, self-training, calibration."""
