@@ -27,6 +27,10 @@ SCHEMA = pa.schema(
     ]
 )
 
+TEST_LABELS = pa.schema(
+    [pa.field("clip_id", pa.string(), nullable=False), pa.field("label", pa.string(), nullable=False)]
+)
+
 
 @dataclass(frozen=True)
 class ClipTable:
@@ -79,3 +83,20 @@ def read_clips(path: str | Path) -> ClipTable:
     except (OSError, KeyError, pa.ArrowInvalid) as error:
         raise MerError(f"{path}: not a clip table: {error}") from None
     return ClipTable(rows, classes)
+
+
+def write_test_labels(path: str | Path, labels: pd.DataFrame) -> None:
+    """Write the labels of the test split (`clip_id, label`; no rows where they are unknown) to Parquet."""
+    pq.write_table(pa.Table.from_pandas(labels[TEST_LABELS.names], schema=TEST_LABELS, preserve_index=False), path)
+
+
+def read_test_labels(path: str | Path) -> pd.DataFrame:
+    """Read what `write_test_labels` wrote.
+
+    Raises:
+        MerError: the file is missing or is not a table of test labels.
+    """
+    try:
+        return pq.read_table(path, columns=TEST_LABELS.names).to_pandas()
+    except (OSError, pa.ArrowInvalid) as error:
+        raise MerError(f"{path}: not a table of test labels: {error}") from None

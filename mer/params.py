@@ -10,13 +10,22 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from mer.errors import MerError
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 Count = Annotated[int, Field(ge=1)]
+
+
+def _distinct(classes: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(classes)) < len(classes) or not all(name.strip() for name in classes):
+        raise ValueError("class names must be distinct and not empty")
+    return classes
+
+
+Classes = Annotated[tuple[str, ...], Field(min_length=2), AfterValidator(_distinct)]
 
 
 class Section(BaseModel):
@@ -28,8 +37,12 @@ class Section(BaseModel):
 class CorpusParams(Section):
     root: str = "sample/corpus"
     layout: Literal["mer2024", "folder"] = "mer2024"
-    classes: tuple[str, ...] | None = None
+    classes: Classes | None = None
     """Class order; None takes the layout's own (or, for `folder`, the labels found, sorted)."""
+    labels: str = "labels.csv"
+    """For `folder`: the CSV file with the labels, relative to `root` or absolute."""
+    columns: dict[Literal["clip_id", "path", "label", "split", "group", "transcript"], str] = {}
+    """For `folder`: our name of a column -> its name in that file, where they differ."""
     folds: Annotated[int, Field(ge=2)] = 5
     seed: int = 0
 
@@ -171,7 +184,9 @@ def parse_params(values: Any, *, source: str = "params") -> Params:
 
 
 def _one_fault(fault: Any) -> str:
-    key = ".".join(map(str, fault["loc"])) or "the file"
+    key = ".".join(str(part) for part in fault["loc"] if part != "[key]") or "the file"
     if fault["type"] == "extra_forbidden":
         return f"unknown key '{key}'"
-    return f"'{key}': {fault['msg']} (got {fault['input']!r})"
+    if fault["type"] == "model_type":
+        return f"'{key}': a mapping of keys is needed (got {fault['input']!r})"
+    return f"'{key}': {fault['msg'].removeprefix('Value error, ')} (got {fault['input']!r})"

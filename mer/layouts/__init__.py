@@ -1,1 +1,34 @@
-"""One file a dataset layout: what lies on disk becomes a clip table."""
+"""Corpus layouts: how a data set lies on disk, read into one clip table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mer import clips
+from mer.errors import MerError
+from mer.layouts import folder, mer2024
+from mer.layouts.base import Corpus, Layout
+from mer.params import CorpusParams
+
+__all__ = ["LAYOUTS", "Corpus", "Layout", "read_corpus"]
+
+LAYOUTS: dict[str, Layout] = {"mer2024": mer2024.read, "folder": folder.read}
+"""Every layout that `corpus.layout` can name."""
+
+
+def read_corpus(params: CorpusParams, *, prefer: str = "chinese") -> Corpus:
+    """Read the corpus at `corpus.root`; folds are not assigned yet.
+
+    Args:
+        prefer: language of the transcripts, where the corpus has them in several.
+
+    Raises:
+        MerError: a file or column is missing, or a row is wrong; the line names the file and the row.
+    """
+    if not Path(params.root).is_dir():
+        raise MerError(f"corpus.root: there is no folder '{params.root}'")
+    corpus = LAYOUTS[params.layout](params, prefer)
+    clips.check(corpus.table.rows, corpus.table.classes, source=params.root)
+    if not (corpus.table.rows["split"] == "labeled").any():
+        raise MerError(f"{params.root}: no clip has a label, so there is nothing to learn from")
+    return corpus
