@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mer.errors import MerError
 
@@ -82,26 +82,38 @@ class TranscribeParams(Section):
 class AudioParams(Section):
     model: str = "sample/hubert"
     """Hugging Face folder or fairseq `.pt` of a speech encoder."""
-    layers: tuple[int, ...] = (-4, -3, -2, -1)
-    """Transformer blocks whose outputs are summed; negative counts from the last."""
+    layers: Annotated[tuple[int, ...], Field(min_length=1)] = (-4, -3, -2, -1)
+    """Transformer blocks whose outputs are summed: 0 is the first, -1 the last."""
     pooling: Literal["mean", "mean_std"] = "mean"
-    window_seconds: Positive = 30.0
+    window_seconds: Annotated[float, Field(ge=1.0)] = 30.0
+    """A longer clip is encoded in windows of this length and stitched."""
     overlap_seconds: Annotated[float, Field(ge=0.0)] = 1.0
+    """What neighbouring windows share."""
     frames: bool = False
     """Also write per-frame features to frames.safetensors."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     runtime: Literal["auto", "torch", "onnx"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     batch_seconds: Positive = 60.0
-    """Audio seconds in a batch at most."""
+    """Audio seconds in a batch at most; on a CPU clips run one by one."""
+
+    @model_validator(mode="after")
+    def _overlap_is_shorter(self) -> AudioParams:
+        if self.overlap_seconds >= self.window_seconds:
+            raise ValueError(f"overlap_seconds must be below window_seconds ({self.window_seconds})")
+        return self
 
 
 class FaceParams(Section):
     detector: Literal["haar", "yunet"] = "haar"
     detector_model: str | None = None
     """YuNet's ONNX file."""
+    detector_sha256: str | None = None
+    """Expected SHA-256 of that file; None accepts any."""
+    smallest: Annotated[float, Field(gt=0.0, le=0.5)] = 0.1
+    """Smallest face looked for, as a share of the frame's longer side; half of it costs four times as much."""
     on_missing: Literal["mask", "whole_frame"] = "mask"
-    crop_size: Count = 112
+    crop_size: Annotated[int, Field(ge=16)] = 112
     encoder: str = "hog"
     """`hog`, a Hugging Face vision folder or an ONNX file."""
     pooling: Literal["mean", "mean_std"] = "mean_std"
@@ -116,6 +128,9 @@ class TextParams(Section):
     """`tfidf` (character n-grams + truncated SVD, fitted on the corpus) or a Hugging Face folder."""
     dimensions: Count = 128
     ngrams: tuple[int, int] = (1, 3)
+    """Shortest and longest character n-gram of TF-IDF."""
+    vocabulary: Count = 50_000
+    """Most frequent n-grams that TF-IDF keeps."""
     seed: int = 0
     layers: tuple[int, ...] = (-4, -3, -2, -1)
     frames: bool = False
@@ -126,17 +141,104 @@ class TextParams(Section):
 
 
 class ModelParams(Section):
-    kind: Literal["mrccl"] = "mrccl"
+    kind: Literal["mrccl", "logistic", "attention", "tfn", "lmf", "mult"] = "mrccl"
+    """MR-CCL, or a baseline under the same protocol; only `mrccl` is pretrained."""
+    modalities: tuple[Literal["audio", "face", "text"], ...] = ("audio", "face", "text")
+    """Which modalities the model sees; one alone is allowed."""
+    normalise: Literal["corpus", "group"] = "corpus"
+    """Standardise features over all clips, or within each group (speaker) where groups are known; no labels used."""
+    components: Annotated[int, Field(ge=0)] = 256
+    """Wider features are rotated to this many principal components, fitted on all clips; 0 keeps every column."""
+    width: Count = 64
+    """Width of the encoders and of the classifiers' hidden layer."""
+    blocks: Annotated[int, Field(ge=0)] = 1
+    """Transformer blocks in each modality encoder."""
+    heads: Count = 4
+    """Attention heads; must divide `width`."""
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.3
+    """Share of the encoded features hidden from the classifiers in training."""
+    skip: bool = True
+    """Each classifier also sees the standardised features through a linear path of its own."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the model trains; `auto` takes a GPU where there is one."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ModelParams:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not divisible by heads {self.heads}")
+        if not self.modalities or len(set(self.modalities)) < len(self.modalities):
+            raise ValueError("modalities must name at least one, each once")
+        return self
 
 
 class PretrainParams(Section):
     epochs: Annotated[int, Field(ge=0)] = 30
+    """Passes over all clips; 0 leaves the encoders random."""
+    batch_size: Annotated[int, Field(ge=2)] = 256
+    """Clips contrasted with each other; the held-out clips are ranked among each other."""
+    learning_rate: Positive = 1e-3
+    """AdamW's, falling to zero along a half cosine."""
+    weight_decay: Annotated[float, Field(ge=0.0)] = 1e-2
+    """AdamW's."""
+    objective: Literal["nt_xent", "supcon", "sigmoid"] = "nt_xent"
+    """NT-Xent, SupCon with the clip as its class, or SigLIP's pairwise loss. None of them uses a label."""
+    temperature: Positive = 0.1
+    """Initial temperature; every term learns its own."""
+    inter_weight: Annotated[float, Field(ge=0.0)] = 1.0
+    """Weight of the mean of the inter-modal terms."""
+    noise_weight: Annotated[float, Field(ge=0.0)] = 1.0
+    """Weight of the mean of the noise terms."""
+    noise: Literal["gaussian", "impulse"] = "gaussian"
+    """What the noisy copies are mixed with."""
+    schedule: Literal["linear", "scaled_linear", "squared_cosine", "sigmoid"] = "linear"
+    """How beta grows over the noise steps."""
+    noise_steps: Count = 100
+    """Steps of the schedule; each clip's step is drawn anew every time."""
+    beta_start: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.001
+    """Noise variance added at the first step."""
+    beta_end: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
+    """Noise variance added at the last step."""
+    held_out: Annotated[float, Field(ge=0.0, le=0.5)] = 0.1
+    """Share of the clips kept out to measure cross-modal retrieval; 0 keeps none and never stops early."""
+    patience: Count = 10
+    """Epochs without better retrieval on the held-out clips before the best weights are taken."""
     seed: int = 0
+    """Seed of the initial weights, the order of the clips, the noise and the held-out share."""
 
 
 class SelfTrainParams(Section):
-    rounds: Annotated[int, Field(ge=0)] = 3
+    rounds: Annotated[int, Field(ge=0)] = 1
+    """How often teachers are trained again with their pseudo-labels; 0 uses none. Stops when growth stops."""
+    seeds: Count = 2
+    """Members trained per fold; each leaves another part of the unlabeled clips to be judged."""
+    steps: Count = 300
+    """Optimiser steps of every member: the same for few labels as for many."""
+    batch_size: Count = 32
+    """Clips a step and member."""
+    learning_rate: Positive = 1e-3
+    """AdamW's for classifiers, falling to zero along a half cosine."""
+    encoder_learning_rate: Annotated[float, Field(ge=0.0)] = 1e-4
+    """AdamW's for pretrained encoders; 0 freezes them."""
+    weight_decay: Annotated[float, Field(ge=0.0)] = 1e-2
+    """AdamW's."""
+    oversampling: Fraction = 1.0
+    """Exponent: 1 repeats clips until every class is as large as the largest, 0 repeats none."""
+    thresholds: Literal["published", "precision"] = "published"
+    """Fixed thresholds, or per class the lowest that reaches `precision` out of fold."""
+    threshold: Fraction = 0.99
+    """A pseudo-label needs this calibrated probability (`published`)."""
+    low_threshold: Fraction = 0.85
+    """The same for `low_classes`."""
+    low_classes: tuple[str, ...] = ("worried", "surprise")
+    """Classes that take `low_threshold`."""
+    precision: Fraction = 0.9
+    """Target share of right pseudo-labels per class (`precision`)."""
+    pseudo_weight: Annotated[float, Field(ge=0.0)] = 1.0
+    """Weight of a pseudo-labelled clip in the loss; a labelled clip has 1."""
+    voting: Literal["published", "equal"] = "published"
+    """Weights of the audio, face, text and fused classifiers: 0.7, 0.4, 0.3, 0.7, or equal."""
     seed: int = 0
+    """Seed of every member's initial weights, batches and dropout."""
 
 
 class EvaluateParams(Section):

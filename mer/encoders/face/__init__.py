@@ -1,0 +1,1 @@
+"""From frames to a face embedding: detect, choose the speaker's track, align, crop, encode."""
