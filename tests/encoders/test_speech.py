@@ -1,0 +1,154 @@
+"""Hidden layers: fairseq's golden outputs, transformers' own models, independence of the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import nn
+from transformers import (
+    Data2VecAudioConfig,
+    Data2VecAudioModel,
+    HubertConfig,
+    HubertModel,
+    PreTrainedModel,
+    Wav2Vec2Config,
+    Wav2Vec2FeatureExtractor,
+    Wav2Vec2Model,
+    WavLMConfig,
+    WavLMModel,
+    WhisperFeatureExtractor,
+)
+
+from mer.encoders.speech import SpeechEncoder, load_speech_encoder
+from mer.errors import ClipError
+from tests.encoders.speech_models import TINY, golden_hubert, save, sharpen, waveform, whisper
+
+FAMILIES: dict[str, Callable[[], PreTrainedModel]] = {
+    "hubert": lambda: HubertModel(HubertConfig(**TINY)),
+    "hubert pre-norm": lambda: HubertModel(
+        HubertConfig(**TINY, do_stable_layer_norm=True, feat_extract_norm="layer", conv_bias=True)
+    ),
+    "wav2vec2": lambda: Wav2Vec2Model(Wav2Vec2Config(**TINY)),
+    "wav2vec2 pre-norm": lambda: Wav2Vec2Model(
+        Wav2Vec2Config(**TINY, do_stable_layer_norm=True, feat_extract_norm="layer")
+    ),
+    "wavlm": lambda: WavLMModel(WavLMConfig(**TINY)),
+    "wavlm pre-norm": lambda: WavLMModel(WavLMConfig(**TINY, do_stable_layer_norm=True, feat_extract_norm="layer")),
+    "data2vec-audio": lambda: Data2VecAudioModel(Data2VecAudioConfig(**TINY, num_conv_pos_embeddings=3)),
+}
+
+
+@pytest.fixture(params=["tiny_base", "tiny_large"])
+def golden(request: pytest.FixtureRequest) -> tuple[SpeechEncoder, dict[str, np.ndarray]]:
+    folder = golden_hubert()
+    encoder = load_speech_encoder(folder / f"{request.param}.pt")
+    with np.load(folder / f"{request.param}.npz", allow_pickle=False) as arrays:
+        return encoder, dict(arrays)
+
+
+def test_every_layer_is_what_fairseq_computes(golden):
+    encoder, expected = golden
+    (layers,) = encoder.layers([expected["waveform"]])
+    assert len(layers) == sum(name.startswith("layer_") for name in expected)
+    for i, layer in enumerate(layers, start=1):
+        np.testing.assert_allclose(layer, expected[f"layer_{i}"], atol=1e-4, rtol=0)
+    np.testing.assert_allclose(encoder.final([expected["waveform"]])[0], expected["final"], atol=1e-4, rtol=0)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lengths=st.lists(st.integers(400, 30_000), max_size=4), place=st.integers(0, 4))
+def test_the_batch_changes_nothing_for_the_golden_clip(golden, lengths, place):
+    encoder, expected = golden
+    batch = [waveform(length, seed) for seed, length in enumerate(lengths)]
+    place = min(place, len(batch))
+    batch.insert(place, expected["waveform"])
+    layers = encoder.layers(batch)[place]
+    for i, layer in enumerate(layers, start=1):
+        np.testing.assert_allclose(layer, expected[f"layer_{i}"], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_layers_equal_transformers_for_each_clip_alone(name, tmp_path):
+    model = sharpen(FAMILIES[name]())
+    folder = save(model, tmp_path, normalize="pre-norm" in name)
+    encoder = load_speech_encoder(folder)
+    clips = [waveform(length, seed) for seed, length in enumerate((16_000, 400, 5_001, 45_678))]
+    for clip, layers in zip(clips, encoder.layers(clips), strict=True):
+        np.testing.assert_allclose(layers, reference_layers(model, folder, clip), atol=1e-5, rtol=1e-5)
+
+
+def test_whisper_layers_equal_transformers_on_the_clips_own_frames(tmp_path):
+    model = sharpen(whisper())
+    encoder = load_speech_encoder(save(model, tmp_path))
+    clips = [waveform(16_000, 0), waveform(321, 1)]
+    outputs = encoder.layers(clips)
+    assert [layers.shape[1] for layers in outputs] == [50, 2]
+    for clip, layers in zip(clips, outputs, strict=True):
+        np.testing.assert_allclose(layers, whisper_layers(model, clip)[:, : layers.shape[1]], atol=1e-5, rtol=1e-5)
+
+
+def test_summed_and_final_agree_with_the_layers(tmp_path):
+    encoder = load_speech_encoder(save(FAMILIES["hubert pre-norm"](), tmp_path))
+    clip = waveform(9_000, 3)
+    (layers,) = encoder.layers([clip])
+    np.testing.assert_allclose(encoder.summed([clip], (-1, 0))[0], layers[0] + layers[-1], atol=1e-6)
+    assert not np.allclose(encoder.final([clip])[0], layers[-1])
+
+
+def test_bfloat16_stays_close_to_float32(tmp_path):
+    folder = save(sharpen(FAMILIES["hubert"]()), tmp_path)
+    clip = waveform(32_000, 4)
+    vectors = [
+        load_speech_encoder(folder, dtype=dtype).summed([clip], (-2, -1))[0].mean(0)
+        for dtype in ("float32", "bfloat16")
+    ]
+    assert not np.array_equal(*vectors)
+    assert vectors[0] @ vectors[1] / np.linalg.norm(vectors[0]) / np.linalg.norm(vectors[1]) > 0.999
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        (np.zeros((2, 16_000), np.float32), "mono"),
+        (np.zeros(16_000, np.int16), "int16"),
+        (np.zeros(399, np.float32), "too short"),
+    ],
+)
+def test_a_waveform_that_is_none_is_named(bad, words, tmp_path):
+    encoder = load_speech_encoder(save(FAMILIES["hubert"](), tmp_path))
+    with pytest.raises(ClipError, match=words):
+        encoder.layers([bad])
+
+
+def reference_layers(model: PreTrainedModel, folder: Path, clip: np.ndarray) -> np.ndarray:
+    """Outputs of the blocks as transformers computes them, caught before the final norm."""
+    prepare = Wav2Vec2FeatureExtractor.from_pretrained(folder)
+    values = prepare(clip, sampling_rate=16_000, return_tensors="pt").input_values
+    return caught_layers(model, model.encoder.layers, values)
+
+
+def whisper_layers(model: PreTrainedModel, clip: np.ndarray) -> np.ndarray:
+    seconds = model.config.max_source_positions // 50
+    prepare = WhisperFeatureExtractor(feature_size=model.config.num_mel_bins, chunk_length=seconds)
+    mel = prepare(clip, sampling_rate=16_000, return_tensors="pt").input_features
+    return caught_layers(model.encoder, model.encoder.layers, mel)
+
+
+def caught_layers(model: nn.Module, layers: nn.ModuleList, inputs: torch.Tensor) -> np.ndarray:
+    caught: list[torch.Tensor] = []
+
+    def catch(_module: nn.Module, _inputs: object, output: torch.Tensor | tuple[torch.Tensor, ...]) -> None:
+        caught.append(output[0] if isinstance(output, tuple) else output)
+
+    hooks = [layer.register_forward_hook(catch) for layer in layers]
+    with torch.no_grad():
+        model(inputs)
+    for hook in hooks:
+        hook.remove()
+    return torch.stack([layer[0] for layer in caught]).numpy()
