@@ -1,0 +1,176 @@
+"""Batches on this machine: in this process, in threads that drive processes of their own, or in processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.connection
+import os
+import pickle
+import signal
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any
+
+from mer.compute.errors import WorkerDiedError
+from mer.compute.worker import Work, Worker, attempt, close
+
+Batch = Sequence[Any]
+Done = tuple[int, list[Any]]
+THREAD_COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+AHEAD = 2
+"""Batches handed out for each worker: one in work, one waiting, so that a slow consumer holds the producer back."""
+DEATHS = 2
+"""How many workers may die of a batch, run alone, before its clips are given up."""
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run(worker: Worker[Any, Any], batches: Iterator[Batch], workers: int) -> Generator[Done]:
+    """Number and results of each batch, as they are done."""
+    if getattr(worker, "isolated", False):
+        return _in_threads(worker, batches, workers)
+    if workers == 1:
+        return _in_this_process(worker, batches)
+    return _in_processes(worker, batches, workers)
+
+
+def _in_this_process(worker: Worker[Any, Any], batches: Iterator[Batch]) -> Generator[Done]:
+    work: Work[Any, Any] | None = None
+    try:
+        for number, batch in enumerate(batches):
+            work = work or worker.setup()
+            yield number, attempt(work, batch)
+    finally:
+        close(work)
+
+
+def _in_threads(worker: Worker[Any, Any], batches: Iterator[Batch], workers: int) -> Generator[Done]:
+    own = threading.local()
+    works: list[Work[Any, Any]] = []
+
+    def task(batch: Batch) -> list[Any]:
+        if not hasattr(own, "work"):
+            own.work = worker.setup()
+            works.append(own.work)
+        return attempt(own.work, batch)
+
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="mer")
+    try:
+        for number, _, future in _bounded(lambda batch: pool.submit(task, batch), batches, AHEAD * workers):
+            yield number, future.result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for work in works:
+            close(work)
+        pool.shutdown()
+
+
+def _in_processes(worker: Worker[Any, Any], batches: Iterator[Batch], workers: int) -> Generator[Done]:
+    with _thread_counts(max(1, cores() // workers)):
+        pool = _Pool(worker, workers)
+        try:
+            for number, batch, future in _bounded(pool.submit, batches, AHEAD * workers):
+                try:
+                    yield number, future.result()
+                except BrokenProcessPool:
+                    yield number, pool.redo(batch)
+        finally:
+            pool.shutdown()
+
+
+def _bounded(
+    submit: Callable[[Batch], Future[Any]], batches: Iterator[Batch], limit: int
+) -> Iterator[tuple[int, Batch, Future[Any]]]:
+    """Hand out batches, at most `limit` at a time, and give back each with its finished future."""
+    numbered = enumerate(batches)
+    pending: dict[Future[Any], tuple[int, Batch]] = {}
+    while True:
+        for number, batch in islice(numbered, limit - len(pending)):
+            pending[submit(batch)] = (number, batch)
+        if not pending:
+            return
+        finished, _ = wait(pending, return_when=FIRST_COMPLETED)
+        for future in sorted(finished, key=lambda done: pending[done][0]):
+            number, batch = pending.pop(future)
+            yield number, batch, future
+
+
+class _Pool:
+    """Processes that each hold one loaded worker; started anew when one of them dies."""
+
+    def __init__(self, worker: Worker[Any, Any], workers: int) -> None:
+        self.worker = pickle.dumps(worker)
+        self.workers = workers
+        self.executor = self._start()
+
+    def submit(self, batch: Batch) -> Future[Any]:
+        try:
+            return self.executor.submit(_work, batch)
+        except BrokenProcessPool:
+            self._restart()
+            return self.executor.submit(_work, batch)
+
+    def redo(self, batch: Batch) -> list[Any]:
+        """Results of a batch that was out when a process died: alone, so that the one that kills is found."""
+        for _ in range(DEATHS):
+            try:
+                return list(self.submit(batch).result())
+            except BrokenProcessPool:
+                self._restart()
+        if len(batch) == 1:
+            return [WorkerDiedError("every process that took this clip died")]
+        return [result for item in batch for result in self.redo([item])]
+
+    def shutdown(self) -> None:
+        self.executor.shutdown(wait=True, cancel_futures=True)
+
+    def _restart(self) -> None:
+        self.executor.shutdown(wait=True, cancel_futures=True)
+        self.executor = self._start()
+
+    def _start(self) -> Executor:
+        context = multiprocessing.get_context("spawn")
+        return ProcessPoolExecutor(self.workers, context, initializer=_begin, initargs=(self.worker,))
+
+
+_loaded: Work[Any, Any] | None = None
+"""The work function of this process, where it is one of the pool's."""
+
+
+def _begin(worker: bytes) -> None:
+    global _loaded
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+    threading.Thread(target=_follow_parent, daemon=True).start()
+    _loaded = pickle.loads(worker).setup()  # noqa: S301  (our own bytes, from our own parent)
+
+
+def _follow_parent() -> None:
+    """End with the parent: without this, a killed run leaves its processes waiting for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+
+def _work(batch: Batch) -> list[Any]:
+    assert _loaded is not None
+    return attempt(_loaded, batch)
+
+
+@contextmanager
+def _thread_counts(count: int) -> Iterator[None]:
+    """Let each process that starts meanwhile use `count` threads, unless the user said otherwise."""
+    ours = [name for name in THREAD_COUNTS if name not in os.environ]
+    os.environ.update(dict.fromkeys(ours, str(count)))
+    try:
+        yield
+    finally:
+        for name in ours:
+            os.environ.pop(name, None)

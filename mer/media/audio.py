@@ -1,0 +1,112 @@
+"""Decoded audio frames to one 16 kHz mono waveform on the clip's own clock."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from numpy.typing import NDArray
+
+from mer.media.errors import TooLongError
+
+RATE = 16_000
+GAP_SECONDS = 0.1
+"""A jump in the time stamps below this is jitter; above it, silence was left out."""
+PULL_EVERY = 64
+"""Frames pushed into the resampler between two pulls: each pull that finds nothing costs an exception."""
+
+
+class Resampler:
+    """One stretch of audio whose format does not change, resampled to 16 kHz and mixed to mono.
+
+    FFmpeg mixes stereo to mono with 0.707 a channel, 1.414 times the mean; `rematrix_maxval` scales the weights
+    of any layout to sum to one, so stereo gives the mean of the channels, and 5.1 the usual mix at the same level.
+    """
+
+    def __init__(self, first: AudioFrame) -> None:
+        self.graph = av.filter.Graph()
+        source = self.graph.add_abuffer(
+            sample_rate=first.sample_rate,
+            format=first.format.name,
+            layout=first.layout.name,
+            time_base=Fraction(1, first.sample_rate),
+        )
+        resample = self.graph.add("aresample", f"{RATE}:rematrix_maxval=1:out_chlayout=mono:out_sample_fmt=flt")
+        self.graph.link_nodes(source, resample, self.graph.add("abuffersink")).configure()
+        self.pushed = 0
+        self.chunks: list[NDArray[np.float32]] = []
+
+    def push(self, frame: AudioFrame) -> None:
+        frame.pts = None  # the stretch is contiguous; its place on the clock is kept by Waveform
+        self.graph.push(frame)
+        self.pushed += 1
+        if self.pushed % PULL_EVERY == 0:
+            self._pull()
+
+    def finish(self) -> NDArray[np.float32]:
+        """Float32 [samples] at 16 kHz."""
+        self.graph.push(None)
+        self._pull()
+        return np.concatenate(self.chunks) if self.chunks else np.zeros(0, np.float32)
+
+    def _pull(self) -> None:
+        while True:
+            try:
+                self.chunks.append(self.graph.pull().to_ndarray()[0])
+            except (BlockingIOError, av.EOFError):
+                return
+
+
+class Waveform:
+    """Collects the audio frames of one stream, in decoding order.
+
+    A stretch ends where the format changes or the time stamps jump forward; silence fills the jump.
+    """
+
+    def __init__(self, max_seconds: float) -> None:
+        self.max_seconds = max_seconds
+        self.stretches: list[tuple[float, NDArray[np.float32]]] = []
+        self.current: Resampler | None = None
+        self.format: tuple[str, str, int] | None = None
+        self.start = 0.0
+        self.end = 0.0
+
+    def push(self, frame: AudioFrame) -> None:
+        """Take the next frame.
+
+        Raises:
+            TooLongError: the audio reaches beyond `max_seconds` after its first sample.
+        """
+        if not frame.samples or not frame.sample_rate:
+            return
+        time = self.end if frame.pts is None or frame.time_base is None else float(frame.pts * frame.time_base)
+        kind = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if self.current is None or kind != self.format or time - self.end > GAP_SECONDS:
+            self._finish_stretch()
+            if not self.stretches or time > self.end:
+                self.end = time
+            self.current, self.format, self.start = Resampler(frame), kind, self.end
+        self.current.push(frame)
+        self.end += frame.samples / frame.sample_rate
+        first = self.stretches[0][0] if self.stretches else self.start
+        if self.end - first > self.max_seconds:
+            raise TooLongError(f"audio is longer than decode.max_seconds = {self.max_seconds:g}")
+
+    def finish(self) -> tuple[float, NDArray[np.float32]] | None:
+        """Start in seconds and waveform, float32 [samples] at 16 kHz; None where nothing was decoded."""
+        self._finish_stretch()
+        if not self.stretches:
+            return None
+        origin = self.stretches[0][0]
+        placed = [(round((start - origin) * RATE), samples) for start, samples in self.stretches]
+        waveform = np.zeros(max(at + len(samples) for at, samples in placed), np.float32)
+        for at, samples in placed:
+            waveform[at : at + len(samples)] = samples
+        return (origin, waveform) if len(waveform) else None
+
+    def _finish_stretch(self) -> None:
+        if self.current is not None:
+            self.stretches.append((self.start, self.current.finish()))
+            self.current = None

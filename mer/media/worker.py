@@ -1,0 +1,92 @@
+"""The process that meets hostile files: `python -m mer.media.worker`, started and watched by `mer.media.sandbox`.
+
+It reads one JSON request a line and answers with a length, a JSON header, then audio and JPEGs. Nothing that it sends
+is ever unpickled. It has limits on memory, processor time and file size, and no way to write a file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import struct
+import sys
+from types import SimpleNamespace
+from typing import Any, BinaryIO
+
+import av
+import cv2
+
+from mer.media import encode
+from mer.media.decode import decode_clip
+from mer.media.errors import MediaError, OutOfMemoryError
+
+HEADER = struct.Struct(">QI")
+"""Length of the whole answer after this header, length of its JSON part."""
+
+
+def main() -> None:
+    """Serve requests on standard input until it closes. The first request sets the limits; its answer is a greeting."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever a library prints must not mix with the answers
+    av.logging.set_level(None)
+    cv2.setNumThreads(1)
+    requests = sys.stdin.buffer
+    config = json.loads(requests.readline())
+    _limit(resource.RLIMIT_AS, config["memory_mb"] * 2**20)
+    _limit(resource.RLIMIT_FSIZE, 0)
+    _limit(resource.RLIMIT_CORE, 0)
+    _send(answers, {"ready": True})
+    params = SimpleNamespace(**config)
+    for line in iter(requests.readline, b""):
+        _allow_cpu_seconds(config["timeout_seconds"])
+        _answer(answers, json.loads(line)["path"], params)
+
+
+def _limit(what: int, value: int) -> None:
+    hard = resource.getrlimit(what)[1]
+    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(what, (value, hard))
+
+
+def _allow_cpu_seconds(seconds: float) -> None:
+    """Processor time is counted over the life of the process: move the limit on before each clip."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    _limit(resource.RLIMIT_CPU, int(usage.ru_utime + usage.ru_stime + seconds) + 2)
+
+
+def _answer(answers: BinaryIO, path: str, params: Any) -> None:
+    try:
+        media = decode_clip(path, params)
+        audio = [] if media.audio is None else [encode.flac(media.audio)]
+        frames = [encode.jpeg(frame, params.jpeg_quality) for frame in media.frames]
+        header = {
+            "audio": len(audio[0]) if audio else None,
+            "frames": [len(frame) for frame in frames],
+            "timestamps": media.timestamps,
+            "duration": media.duration,
+            "width": media.width,
+            "height": media.height,
+        }
+        _send(answers, header, *audio, *frames)
+    except MediaError as error:
+        _send(answers, {"error": error.error, "message": str(error)})
+    except (MemoryError, cv2.error) as error:
+        if isinstance(error, cv2.error) and error.code != cv2.Error.StsNoMem:
+            raise
+        _send(answers, {"error": OutOfMemoryError.error, "message": "decoding needs more than decode.memory_mb"})
+
+
+def _send(answers: BinaryIO, header: dict[str, Any], *blobs: bytes) -> None:
+    text = json.dumps(header).encode()
+    answers.write(HEADER.pack(len(text) + sum(map(len, blobs)), len(text)))
+    answers.write(text)
+    for blob in blobs:
+        answers.write(blob)
+    answers.flush()
+
+
+if __name__ == "__main__":
+    main()

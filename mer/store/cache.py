@@ -1,0 +1,118 @@
+"""The shard cache: what was computed for a clip, found again by key, whichever run computed it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pyarrow as pa
+
+from mer.errors import ClipError
+from mer.store.journal import Journal
+from mer.store.shardset import ShardSet
+
+SEAL_BYTES = 128 * 2**20
+"""A journal that has grown to this size becomes a shard."""
+FAILURES = pa.schema([pa.field("error", pa.string()), pa.field("message", pa.string())])
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a clip has no result: a stable name and a line for people."""
+
+    error: str
+    message: str
+
+    @classmethod
+    def of(cls, error: ClipError) -> Self:
+        return cls(getattr(error, "error", "clip_error"), str(error))
+
+
+class ShardCache:
+    """Results of one kind, `root/name`, in append-only shards; and the clips that failed for good, not tried again.
+
+    A row has the fields of `schema`. A key is a hex digest of everything that decides the row: see `mer.store.keys`.
+    """
+
+    def __init__(self, root: Path, name: str, schema: pa.Schema) -> None:
+        self.results = ShardSet(root / name, schema)
+        self.known_failures = ShardSet(root / name / "failures", FAILURES)
+
+    def missing(self, keys: Sequence[str]) -> list[str]:
+        """The keys, each once and in order, that have neither a result nor a remembered failure."""
+        known = self.known()
+        return [key for key in dict.fromkeys(keys) if key not in known]
+
+    def known(self) -> set[str]:
+        """All keys with a result or a remembered failure."""
+        self.results.refresh()
+        self.known_failures.refresh()
+        return self.results.keys() | self.known_failures.keys()
+
+    def failures(self, keys: Sequence[str]) -> dict[str, Failure]:
+        """Remembered failures among the keys."""
+        has_result, has_failed = self.results.has(keys), self.known_failures.has(keys)
+        failed = [key for key, ok, bad in zip(keys, has_result, has_failed, strict=True) if bad and not ok]
+        rows = self.known_failures.rows(list(dict.fromkeys(failed)))
+        return {row["key"]: Failure(row["error"], row["message"]) for row in rows}
+
+    def writer(self) -> CacheWriter:
+        """A context in which results are added; leaving it, by an error or Ctrl-C too, seals what was added."""
+        return CacheWriter(self)
+
+    def read(self, keys: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """Rows, `key` included, in the order of `keys`; see `ShardSet.tables` for what is raised."""
+        return self.results.rows(keys)
+
+    def read_columns(self, keys: Sequence[str], columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """Like `read`, without fetching the other columns."""
+        return self.results.rows(keys, columns)
+
+
+class CacheWriter:
+    """Adds rows to a `ShardCache`. Each is in a journal, safe from a kill, when `add` returns."""
+
+    def __init__(self, cache: ShardCache) -> None:
+        self._results = _Appender(cache.results)
+        self._failures = _Appender(cache.known_failures)
+
+    def add(self, key: str, record: dict[str, Any]) -> None:
+        self._results.append({**record, "key": key})
+
+    def fail(self, key: str, error: ClipError) -> None:
+        """Remember that a clip failed, unless the fault may have been the machine's."""
+        if not getattr(error, "transient", False):
+            failure = Failure.of(error)
+            self._failures.append({"key": key, "error": failure.error, "message": failure.message})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._results.seal()
+        self._failures.seal()
+
+
+class _Appender:
+    def __init__(self, shards: ShardSet) -> None:
+        self.shards = shards
+        self.journal: Journal | None = None
+
+    def append(self, row: dict[str, Any]) -> None:
+        if self.journal is None:
+            self.journal = Journal(self.shards.folder, self.shards.schema)
+        self.journal.append(row)
+        if self.journal.size >= SEAL_BYTES:
+            self.seal()
+
+    def seal(self) -> None:
+        if self.journal is not None:
+            self.shards.seal(self.journal.read())
+            self.journal.close(remove=True)
+            self.journal = None
+            self.shards.refresh()

@@ -1,0 +1,103 @@
+"""Compute what the shard cache lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from mer.compute import Worker, map_batches
+from mer.errors import ClipError
+from mer.params import ComputeParams
+from mer.store.cache import Failure, ShardCache
+from mer.store.shards import CorruptShardError
+
+Item = TypeVar("Item")
+Out = TypeVar("Out")
+
+
+@dataclass(frozen=True)
+class FillReport:
+    """What a run did: results computed, results found, and the keys without one, of this run and earlier ones."""
+
+    done: int
+    cached: int
+    failed: Mapping[str, Failure]
+
+
+def fill(
+    cache: ShardCache,
+    items: Iterable[tuple[str, Item]],
+    worker: Worker[Item, Mapping[str, Any]],
+    compute: ComputeParams,
+    *,
+    batch_size: int = 1,
+    batch_cost: float | None = None,
+    cost: Callable[[Item], float] | None = None,
+    total: int | None = None,
+    description: str = "",
+) -> FillReport:
+    """Compute and store the row of every key that has neither a row nor a remembered failure.
+
+    `items` pairs a key with what the worker needs; a key that comes twice is computed once. A batch holds at most
+    `batch_size` items, and at most `batch_cost` by the sum of `cost` (an item that alone costs more goes alone). Every
+    row is safe when the next is asked for, so an interrupted run continues where it stopped.
+    """
+    known = cache.known()
+    seen: dict[str, None] = {}
+    order: list[str] = []
+
+    def lacking() -> Iterator[Item]:
+        for key, item in items:
+            if key in seen:
+                continue
+            seen[key] = None
+            if key not in known:
+                order.append(key)
+                yield item
+
+    transient: dict[str, Failure] = {}
+    done = 0
+    batches = in_batches(lacking(), batch_size, batch_cost, cost)
+    with (
+        closing(map_batches(worker, batches, compute, total=total, description=description)) as results,
+        cache.writer() as writer,
+    ):
+        for number, result in results:
+            if isinstance(result, ClipError):
+                transient[order[number]] = Failure.of(result)
+                writer.fail(order[number], result)
+            else:
+                writer.add(order[number], dict(result))
+                done += 1
+    failed = cache.failures(list(seen)) | transient
+    return FillReport(done, cached=len(seen) - len(failed) - done, failed=failed)
+
+
+def in_batches(
+    items: Iterable[Item], size: int, limit: float | None, cost: Callable[[Item], float] | None
+) -> Iterator[list[Item]]:
+    """Cut a stream, in order, into batches of at most `size` items and at most `limit` of summed cost."""
+    batch: list[Item] = []
+    spent = 0.0
+    for item in items:
+        price = cost(item) if cost else 0.0
+        if batch and (len(batch) >= size or (limit is not None and spent + price > limit)):
+            yield batch
+            batch, spent = [], 0.0
+        batch.append(item)
+        spent += price
+    if batch:
+        yield batch
+
+
+def fill_and_use(compute_missing: Callable[[], FillReport], use: Callable[[FillReport], Out]) -> Out:
+    """Fill the cache, then use what it holds; where a shard proves corrupt, do both once more.
+
+    The corrupt shard has been set aside by then, so only what it held is computed again.
+    """
+    try:
+        return use(compute_missing())
+    except CorruptShardError:
+        return use(compute_missing())
