@@ -27,7 +27,7 @@ def windows(samples: int, *, window: int, overlap: int, hop: int, frames: Callab
     total, span = frames(samples), frames(window)
     if total <= span:
         return [Window(0, samples, 0, total)]
-    step = max(1, (window - overlap) // hop)
+    step = min(max(1, (window - overlap) // hop), span)
     starts = [*range(0, total - span, step), total - span]
     cuts = [0, *((start + previous + span) // 2 for previous, start in pairwise(starts)), total]
     return [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +43,15 @@ def whisper() -> PreTrainedModel:
     )
 
 
-def sharpen(model: PreTrainedModel) -> PreTrainedModel:
-    """Make attention and norms uneven: at initialisation both are nearly uniform and hide mistakes."""
+def sharpened(build: Callable[[], PreTrainedModel]) -> PreTrainedModel:
+    """A model with uneven attention and norms: at initialisation both are nearly uniform and hide mistakes."""
+    torch.manual_seed(0)
+    model = build()
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "q_proj.weight" in name or "k_proj.weight" in name:
-                parameter.mul_(12.0)
+                parameter.mul_(6.0)
             elif "norm" in name or "rel_attn_embed" in name or "gru_rel_pos" in name:
                 parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
     return model.eval()

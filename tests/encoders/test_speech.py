@@ -27,7 +27,7 @@ from transformers import (
 
 from mer.encoders.speech import SpeechEncoder, load_speech_encoder
 from mer.errors import ClipError
-from tests.encoders.speech_models import TINY, golden_hubert, save, sharpen, waveform, whisper
+from tests.encoders.speech_models import TINY, golden_hubert, save, sharpened, waveform, whisper
 
 FAMILIES: dict[str, Callable[[], PreTrainedModel]] = {
     "hubert": lambda: HubertModel(HubertConfig(**TINY)),
@@ -75,7 +75,7 @@ def test_the_batch_changes_nothing_for_the_golden_clip(golden, lengths, place):
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_layers_equal_transformers_for_each_clip_alone(name, tmp_path):
-    model = sharpen(FAMILIES[name]())
+    model = sharpened(FAMILIES[name])
     folder = save(model, tmp_path, normalize="pre-norm" in name)
     encoder = load_speech_encoder(folder)
     clips = [waveform(length, seed) for seed, length in enumerate((16_000, 400, 5_001, 45_678))]
@@ -84,7 +84,7 @@ def test_layers_equal_transformers_for_each_clip_alone(name, tmp_path):
 
 
 def test_whisper_layers_equal_transformers_on_the_clips_own_frames(tmp_path):
-    model = sharpen(whisper())
+    model = sharpened(whisper)
     encoder = load_speech_encoder(save(model, tmp_path))
     clips = [waveform(16_000, 0), waveform(321, 1)]
     outputs = encoder.layers(clips)
@@ -102,7 +102,7 @@ def test_summed_and_final_agree_with_the_layers(tmp_path):
 
 
 def test_bfloat16_stays_close_to_float32(tmp_path):
-    folder = save(sharpen(FAMILIES["hubert"]()), tmp_path)
+    folder = save(sharpened(FAMILIES["hubert"]), tmp_path)
     clip = waveform(32_000, 4)
     vectors = [
         load_speech_encoder(folder, dtype=dtype).summed([clip], (-2, -1))[0].mean(0)

@@ -13,12 +13,16 @@ from mer.encoders.speech import load_speech_encoder
 from mer.encoders.speech_features import SpeechFeatures
 from mer.errors import MerError
 from mer.params import AudioParams
-from tests.encoders.speech_models import TINY, save, sharpen, waveform
+from tests.encoders.speech_models import TINY, save, sharpened, waveform
+
+
+def hubert() -> HubertModel:
+    return HubertModel(HubertConfig(**TINY))
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save(sharpen(HubertModel(HubertConfig(**TINY))), tmp_path_factory.mktemp("hubert"))
+    return save(sharpened(hubert), tmp_path_factory.mktemp("hubert"))
 
 
 def features(folder: Path, **params: object) -> SpeechFeatures:
@@ -58,9 +62,8 @@ def test_a_long_clip_keeps_every_frame_once(folder):
     windowed = features(folder, window_seconds=2.0, overlap_seconds=1.0, frames=True).encode([clip])[0]
     whole = features(folder, frames=True).encode([clip])[0]
     assert windowed.frames == whole.frames == len(windowed.values)
-    centred = [values.astype(np.float32) - values.mean(0) for values in (windowed.values, whole.values)]
-    similarity = (centred[0] * centred[1]).sum(1) / np.prod(np.linalg.norm(centred, axis=2), axis=0)
-    assert similarity.min() > 0.9, "a stitched frame stands at another time than in the whole clip"
+    second = features(folder, frames=True).encode([clip[16_000:48_000]])[0]
+    np.testing.assert_array_equal(windowed.values[75:120], second.values[25:70])
 
 
 @pytest.mark.parametrize(
@@ -106,7 +109,7 @@ def test_the_fingerprint_follows_what_decides_the_output(folder, tmp_path):
     base = features(folder).fingerprint
     assert features(folder, batch_seconds=7.0).fingerprint == base
     assert features(folder, layers=(-1,)).fingerprint != base
-    other = save(sharpen(HubertModel(HubertConfig(**TINY))), tmp_path)
+    other = save(hubert(), tmp_path)
     assert features(other).fingerprint != base
 
 
