@@ -17,7 +17,7 @@ TINY: dict[str, Any] = {
     "num_hidden_layers": 3,
     "num_attention_heads": 4,
     "intermediate_size": 48,
-    "conv_dim": (16,) * 7,
+    "conv_dim": (32,) * 7,
 }
 
 
