@@ -1,0 +1,85 @@
+"""What a finished run leaves behind, gathered for its report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mer.clips import ClipTable, read_clips
+from mer.errors import MerError
+from mer.evaluation.report.mistakes import confidently_wrong
+from mer.params import Params
+from mer.store.media import MediaFolder
+
+PLOTS = ("confusion_out_of_fold", "confusion_test", "calibration")
+CURVES = ("pretrain", "self_train")
+
+
+@dataclass(frozen=True)
+class RunResults:
+    """What the report shows.
+
+    `metrics` is what an evaluation wrote, `plots` its points. `curves` are training logs: their first column of numbers
+    is the horizontal axis. `rounds` (`fold, round, pseudo_labels`) and `pseudo_labels` (`fold, label`) come from
+    self-training. `mistakes` comes from `confidently_wrong`; `frames` maps some of its clips to a JPEG.
+    """
+
+    params: Params
+    clips: ClipTable
+    metrics: Mapping[str, Any]
+    plots: Mapping[str, pd.DataFrame]
+    curves: Mapping[str, pd.DataFrame]
+    rounds: pd.DataFrame
+    pseudo_labels: pd.DataFrame
+    mistakes: pd.DataFrame
+    frames: Mapping[str, bytes]
+    quarantine: pd.DataFrame
+
+
+def read_results(params: Params, data: str | Path = "data", metrics: str | Path = "metrics") -> RunResults:
+    """Read the outs of the stages before the report.
+
+    Raises:
+        MerError: an out is missing.
+    """
+    data, metrics = Path(data), Path(metrics)
+    try:
+        clips = read_clips(data / "clips.parquet")
+        mistakes = confidently_wrong(pd.read_parquet(data / "predictions.parquet"), clips)
+        faults = [pd.read_parquet(path) for path in sorted((data / "quarantine").glob("*.parquet"))]
+        return RunResults(
+            params=params,
+            clips=clips,
+            metrics=json.loads((metrics / "evaluate.json").read_text(encoding="utf-8")),
+            plots=_read_plots(metrics / "plots", PLOTS),
+            curves=_read_plots(metrics / "plots", CURVES),
+            rounds=_read_points(metrics / "plots" / "rounds.csv"),
+            pseudo_labels=pd.read_parquet(data / "pseudo_labels.parquet"),
+            mistakes=mistakes,
+            frames=_middle_frames(MediaFolder(data / "media"), list(mistakes["clip_id"])),
+            quarantine=pd.concat(faults, ignore_index=True) if faults else pd.DataFrame(),
+        )
+    except FileNotFoundError as error:
+        raise MerError(f"{error.filename}: no such file; run the stages before the report") from None
+
+
+def _read_plots(folder: Path, names: Sequence[str]) -> dict[str, pd.DataFrame]:
+    return {name: _read_points(folder / f"{name}.csv") for name in names}
+
+
+def _read_points(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path)
+    except pd.errors.EmptyDataError:
+        return pd.DataFrame()  # a stage with nothing to log, such as a model that is not pretrained
+
+
+def _middle_frames(media: MediaFolder, clip_ids: Sequence[str]) -> dict[str, bytes]:
+    """The frame in the middle of each clip that has any."""
+    records = media.iter_records(clip_ids, ["frames"])
+    return {record.clip_id: record.frames[len(record.frames) // 2] for record in records if record.frames}

@@ -1,0 +1,181 @@
+"""The sections of the report, each from the part of a run that it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from math import isnan
+from typing import Any
+
+import pandas as pd
+
+from mer.evaluation.report.charts import confusion_heat_map, interval_bar, line_chart, reliability_diagram
+from mer.evaluation.report.markup import Markup, element, join, section, share_cell, table
+from mer.evaluation.report.thumbnail import data_uri
+from mer.evaluation.scored import PARTS
+from mer.params import Params
+
+TITLES = {"out_of_fold": "Out of fold", "test": "Test split"}
+BUNDLE = -1
+"""The fold of what belongs to the trained bundle, in the tables that self-training writes."""
+MOST_FAULTS = 100
+"""Rows of the quarantine table that the page shows."""
+
+
+def headline(metrics: Mapping[str, Any]) -> Markup:
+    """Weighted-F1 with its interval, for each part that has labels."""
+    level = metrics["confidence_level"]
+    cards = [_headline_card(TITLES[part], metrics[part], level) for part in PARTS if part in metrics]
+    note = (
+        f"The band is the {level * 100:g} % bootstrap interval, the mark what always naming the most frequent class "
+        "would score. Out of fold: every labeled clip is judged by models that did not train on it."
+    )
+    return section("Weighted-F1", element("div", *cards, class_="grid"), note=note)
+
+
+def _headline_card(title: str, values: Mapping[str, Any], level: float) -> Markup:
+    low, high = values["weighted_f1_low"], values["weighted_f1_high"]
+    supports = [rates["support"] for rates in values["per_class"].values()]
+    largest = max(supports) / sum(supports)
+    majority = largest * 2 * largest / (1 + largest)
+    facts = {
+        "interval": f"{low:.3f} to {high:.3f}",
+        "clips": f"{values['clips']} in {values['groups']} groups" if "groups" in values else values["clips"],
+        "accuracy": f"{values['accuracy']:.3f}",
+        "macro-F1": f"{values['macro_f1']:.3f}",
+        "calibration error": f"{values['ece']:.3f}",
+        "most frequent class": f"{majority:.3f}",
+    }
+    return element(
+        "div",
+        element("div", f"{values['weighted_f1']:.3f}", element("small", title), class_="big"),
+        interval_bar(values["weighted_f1"], low, high, majority),
+        element("dl", *(element("div", element("dt", name), element("dd", fact)) for name, fact in facts.items())),
+    )
+
+
+def per_class(metrics: Mapping[str, Any]) -> Markup:
+    """Precision, recall, F1 and support of each class."""
+    tables = [
+        table(
+            TITLES[part],
+            ("class", "F1", "precision", "recall", "clips"),
+            [
+                (
+                    name,
+                    share_cell(rates["f1"], f"{rates['f1']:.3f}", class_="bar"),
+                    f"{rates['precision']:.3f}",
+                    f"{rates['recall']:.3f}",
+                    rates["support"],
+                )
+                for name, rates in metrics[part]["per_class"].items()
+            ],
+            class_="wide",
+        )
+        for part in PARTS
+        if part in metrics
+    ]
+    return section("Per class", element("div", *tables, class_="grid"))
+
+
+def confusion(plots: Mapping[str, pd.DataFrame], classes: Sequence[str]) -> Markup:
+    """Heat map of actual against predicted, for each part that has labels."""
+    maps = [
+        confusion_heat_map(TITLES[part], plots[f"confusion_{part}"], classes)
+        for part in PARTS
+        if len(plots[f"confusion_{part}"])
+    ]
+    note = "Clips by actual (row) and predicted class (column); the percentage and the shade are shares of the row."
+    return section("Confusion", element("div", *maps, class_="grid"), note=note)
+
+
+def calibration(bins: pd.DataFrame) -> Markup:
+    """Reliability diagram and the numbers behind it."""
+    rows = [
+        (f"{confidence:.3f}", f"{accuracy:.3f}", clips)
+        for confidence, accuracy, clips in bins[["confidence", "accuracy", "clips"]].itertuples(index=False)
+    ]
+    numbers = table("Bins that hold clips", ("confidence", "accuracy", "clips"), rows)
+    note = "Out of fold. On the dashed line a prediction made with confidence 0.8 is right eight times in ten."
+    return section("Calibration", element("div", reliability_diagram(bins), numbers, class_="grid"), note=note)
+
+
+def curves(tables: Mapping[str, pd.DataFrame]) -> Markup:
+    """A small chart for each column of each training log; the first column is the horizontal axis."""
+    parts: list[Markup] = []
+    for name, points in tables.items():
+        numbers = points.select_dtypes("number")
+        if numbers.empty:
+            continue
+        x = numbers.columns[0]
+        at = numbers[x].to_numpy(float)
+        charts = [line_chart(column, at, numbers[column].to_numpy(float), x) for column in numbers.columns[1:]]
+        parts += [element("h3", name.replace("_", " ")), element("div", *charts, class_="small")]
+    return section("Training curves", join(parts), note="The number beside a name is the curve's last value.")
+
+
+def pseudo_labels(rounds: pd.DataFrame, labels: pd.DataFrame, classes: Sequence[str]) -> Markup:
+    """How many unlabeled clips each round gave to each fold's students, and which classes they ended up in."""
+    title = "Pseudo-labels"
+    if labels.empty:
+        return section(title, note="No unlabeled clip was given a pseudo-label.")
+    growth = rounds.pivot(index="fold", columns="round", values="pseudo_labels")
+    counts = pd.crosstab(labels["fold"], labels["label"]).reindex(columns=list(classes), fill_value=0)
+    by_round = [(_fold(at), *("" if isnan(n) else int(n) for n in row)) for at, *row in growth.itertuples()]
+    by_class = [(_fold(at), *row, sum(row)) for at, *row in counts.itertuples()]
+    note = "Each fold accepts its own, from teachers that never saw the fold; the bundle's come from all labeled clips."
+    tables = [
+        table("Accepted in each round", ("for", *(f"round {number}" for number in growth.columns)), by_round),
+        table("Trained on in the end", ("for", *classes, "all"), by_class),
+    ]
+    return section(title, element("div", *tables, class_="grid"), note=note)
+
+
+def _fold(number: Hashable) -> str:
+    return "the bundle" if number == BUNDLE else f"fold {number}"
+
+
+def mistakes(rows: pd.DataFrame, frames: Mapping[str, bytes]) -> Markup:
+    """A card for each of the most confidently wrong clips, with a frame where there is one."""
+    cards = [_clip_card(row, frames.get(row["clip_id"])) for row in rows.to_dict("records")]
+    note = "Out-of-fold predictions that were most confident and wrong: often a wrong label or an unusual clip."
+    return section("Confidently wrong", element("div", *cards, class_="clips"), note=note)
+
+
+def _clip_card(row: Mapping[Hashable, Any], frame: bytes | None) -> Markup:
+    picture = element("div", "no picture", class_="blank")
+    if frame is not None:
+        picture = Markup(f'<img src="{data_uri(frame)}" alt="" loading="lazy">')
+    said = [element("p", f"“{row['transcript']}”", class_="note")] if isinstance(row["transcript"], str) else []
+    guess = element("span", row["predicted"], class_="wrong")
+    verdict = element("p", row["actual"], " → ", guess, f" {row['confidence']:.2f}")
+    return element("article", picture, element("div", element("b", row["clip_id"]), verdict, *said), class_="clip")
+
+
+def quarantine(faults: pd.DataFrame) -> Markup:
+    """Clips that could not be used, and why."""
+    if faults.empty:
+        return section("Quarantine", note="Every clip could be read.")
+    shown = faults.head(MOST_FAULTS)
+    rows = list(shown[["clip_id", "stage", "error", "message", "path"]].itertuples(index=False))
+    rest = f"The first {len(shown)} of {len(faults)} clips." if len(faults) > len(shown) else f"{len(faults)} clips."
+    heading = ("clip", "stage", "fault", "message", "file")
+    return section("Quarantine", table("Faults", heading, rows, class_="text wide"), note=rest)
+
+
+def parameters(params: Params) -> Markup:
+    """The parameters of the run; those that differ from the defaults stand out."""
+    # Where the work ran is left out: it changes no byte of the results, so it may not change one of this page.
+    used, defaults = (_flat(each.model_dump(mode="json", exclude={"compute"})) for each in (params, Params()))
+    rows = [(key, element("mark", value) if value != defaults.get(key) else value) for key, value in used.items()]
+    shown = table("Marked: not the default", ("key", "value"), rows, class_="text")
+    return section("Parameters", element("details", element("summary", f"{len(rows)} parameters"), shown))
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

@@ -1,0 +1,141 @@
+"""The report is one page that says what the run did, needs nothing else, and cannot be taken over by its content."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+
+from mer.evaluation.report import write_report
+from mer.params import parse_params
+
+VOID = {"meta", "img", "line", "rect", "circle", "polyline"}
+
+
+class Outline(HTMLParser):
+    """Checks that tags are balanced, and collects text, attributes and tags."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.text = ""
+        self.feed(page)
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+@pytest.fixture
+def page(tmp_path):
+    def write(results) -> str:
+        write_report(tmp_path / "report" / "index.html", results)
+        return (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+
+    return write
+
+
+def test_the_score_and_its_interval_are_on_the_page(page, results):
+    text = Outline(page(results)).text
+    values = results.metrics["out_of_fold"]
+    assert f"{values['weighted_f1']:.3f}" in text
+    assert f"{values['weighted_f1_low']:.3f} to {values['weighted_f1_high']:.3f}" in text
+    for heading in ("Per class", "Confusion", "Confidently wrong", "Calibration", "Training curves", "Pseudo-labels"):
+        assert heading in text
+
+
+def test_nothing_is_fetched_and_nothing_is_run(page, results):
+    outline = Outline(page(results))
+    assert not {"script", "link", "iframe", "object"} & set(outline.tags)
+    sources = [value for name, value in outline.attributes if name in ("src", "href")]
+    assert len(sources) == 2
+    assert all(source.startswith("data:image/jpeg;base64,") for source in sources)
+    assert "default-src 'none'" in page(results)
+    assert not re.search(r"url\(|@import|https?://", page(results))
+
+
+def test_text_from_the_corpus_cannot_become_markup(page, results):
+    evil = '<script>alert("x")</script>&\'"><b>'
+    hostile = replace(
+        results,
+        mistakes=results.mistakes.assign(clip_id=evil, transcript=evil, actual=evil),
+        frames={},
+        quarantine=results.quarantine.assign(message=evil, path=evil),
+        params=parse_params({"corpus": {"root": evil}}),
+    )
+    outline = Outline(page(hostile))
+    assert "script" not in outline.tags
+    in_mistakes, in_quarantine, in_parameters = 3 * len(results.mistakes), 2, 2
+    assert outline.text.count(evil) == in_mistakes + in_quarantine + in_parameters
+
+
+def test_the_same_run_gives_the_same_bytes_wherever_it_ran(page, results):
+    ran_on_ray = parse_params({**results.params.model_dump(), "compute": {"engine": "ray", "workers": 7}})
+    assert page(results) == page(results) == page(replace(results, params=ran_on_ray))
+
+
+def test_without_test_labels_only_the_out_of_fold_part_is_shown(page, results):
+    metrics = {name: part for name, part in results.metrics.items() if name != "test"}
+    plots = results.plots | {"confusion_test": results.plots["confusion_test"].iloc[:0]}
+    text = Outline(page(replace(results, metrics=metrics, plots=plots))).text
+    assert "Out of fold" in text
+    assert "Test split" not in text
+
+
+def test_a_run_with_nothing_to_tell_still_has_a_page(page, results):
+    bare = replace(
+        results,
+        curves={"pretrain": pd.DataFrame()},
+        rounds=pd.DataFrame(),
+        pseudo_labels=pd.DataFrame(columns=["fold", "label"]),
+        mistakes=results.mistakes.iloc[:0],
+        frames={},
+        quarantine=pd.DataFrame(),
+    )
+    text = Outline(page(bare)).text
+    assert "No unlabeled clip was given a pseudo-label." in text
+    assert "Every clip could be read." in text
+
+
+def test_every_picture_says_in_words_what_it_shows(page, results):
+    outline = Outline(page(results))
+    labels = [value for name, value in outline.attributes if name == "aria-label"]
+    assert outline.tags.count("svg") == 2 + 1 + 2
+    assert "loss by epoch: from 2 to 1.25, between 1.25 and 2" in labels
+
+
+def test_parameters_that_were_changed_are_marked(page, results):
+    assert '<th scope="row">corpus.folds</th><td><mark>3</mark></td>' in page(results)
+    assert '<th scope="row">corpus.seed</th><td>0</td>' in page(results)
+
+
+def test_pseudo_labels_are_counted_by_round_and_by_class(page, results):
+    html = page(results)
+    assert '<th scope="row">the bundle</th><td>1</td><td>2</td>' in html
+    assert '<th scope="row">fold 0</th><td>1</td><td></td>' in html
+    assert '<th scope="row">the bundle</th><td>0</td><td>1</td><td>1</td><td>2</td>' in html
+
+
+def test_a_long_quarantine_is_cut_and_counted(page, results):
+    many = pd.concat([results.quarantine] * 250, ignore_index=True)
+    html = page(replace(results, quarantine=many))
+    assert html.count("moov atom not found") == 100
+    assert "The first 100 of 250 clips." in html

@@ -1,0 +1,88 @@
+"""The report's tables come from the outs of the stages before it."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from mer.clips import write_clips
+from mer.errors import MerError
+from mer.evaluation.report import read_results
+from mer.evaluation.report.mistakes import confidently_wrong
+from mer.evaluation.report.thumbnail import WIDTH, data_uri
+from mer.media.record import SCHEMA
+from mer.store.media import write_media
+
+
+def jpeg(shade: int, width: int = 640, height: int = 360) -> bytes:
+    return cv2.imencode(".jpg", np.full((height, width, 3), shade, np.uint8))[1].tobytes()
+
+
+@pytest.fixture
+def folders(tmp_path, run, results):
+    """`data` and `metrics` as the stages leave them; every clip has three frames, the middle one 50."""
+    data, metrics = tmp_path / "data", tmp_path / "metrics"
+    (data / "quarantine").mkdir(parents=True)
+    (metrics / "plots").mkdir(parents=True)
+    write_clips(data / "clips.parquet", run.clips)
+    run.predictions.to_parquet(data / "predictions.parquet")
+    results.pseudo_labels.to_parquet(data / "pseudo_labels.parquet")
+    results.quarantine.to_parquet(data / "quarantine" / "decode.parquet")
+    media = [{"clip_id": name, "frames": [b"first", b"middle", b"last"]} for name in run.clips.rows["clip_id"]]
+    write_media(data / "media", [pa.Table.from_pylist(media, schema=SCHEMA)])
+    (metrics / "evaluate.json").write_text(json.dumps(results.metrics))
+    for name, points in {**results.plots, **results.curves, "rounds": results.rounds}.items():
+        points.to_csv(metrics / "plots" / f"{name}.csv", index=False)
+    (metrics / "plots" / "self_train.csv").write_text("\n")
+    return data, metrics
+
+
+def test_the_outs_of_the_stages_are_gathered(folders, results):
+    read = read_results(results.params, *folders)
+    assert read.metrics == results.metrics
+    assert list(read.curves) == ["pretrain", "self_train"]
+    assert read.curves["self_train"].empty
+    assert len(read.quarantine) == 1
+    assert list(read.mistakes["clip_id"][:4]) == list(results.mistakes["clip_id"])
+
+
+def test_each_mistake_is_shown_by_its_middle_frame(folders, results):
+    read = read_results(results.params, *folders)
+    assert read.frames == dict.fromkeys(read.mistakes["clip_id"], b"middle")
+
+
+def test_a_missing_out_is_named(folders, results):
+    (folders[1] / "plots" / "calibration.csv").unlink()
+    with pytest.raises(MerError, match=r"calibration\.csv: no such file; run the stages before"):
+        read_results(results.params, *folders)
+
+
+def test_mistakes_are_wrong_confident_and_never_from_the_test_split(run):
+    mistakes = confidently_wrong(run.predictions, run.clips, count=5)
+    assert len(mistakes) == 5
+    assert (mistakes["actual"] != mistakes["predicted"]).all()
+    assert mistakes["confidence"].is_monotonic_decreasing
+    labeled = run.clips.rows[run.clips.rows["split"] == "labeled"]
+    assert set(mistakes["clip_id"]) <= set(labeled["clip_id"])
+    table = run.predictions.set_index("clip_id").loc[labeled["clip_id"]]
+    wrong = table[table["label"] != table["predicted"]]
+    assert mistakes["confidence"].iloc[0] == wrong[[c for c in wrong if c.startswith("p_")]].max(axis=1).max()
+
+
+def test_transcripts_come_with_the_mistakes(run):
+    rows = run.clips.rows.assign(transcript="said " + run.clips.rows["clip_id"])
+    mistakes = confidently_wrong(run.predictions, type(run.clips)(rows, run.clips.classes))
+    assert (mistakes["transcript"] == "said " + mistakes["clip_id"]).all()
+
+
+@pytest.mark.parametrize(("width", "height", "expected"), [(640, 360, (WIDTH, 135)), (100, 300, (100, 300))])
+def test_thumbnails_are_scaled_down_never_up(width, height, expected):
+    encoded = base64.b64decode(data_uri(jpeg(50, width, height)).removeprefix("data:image/jpeg;base64,"))
+    small = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
+    assert (small.shape[1], small.shape[0]) == expected
+    assert abs(float(small.mean()) - 50) < 2
