@@ -1,0 +1,1 @@
+"""The embedded corpus: short synthetic clips in the MER2024 layout, and the tiny HuBERT trained on their speech."""
