@@ -127,7 +127,7 @@ def pseudo_labels(rounds: pd.DataFrame, labels: pd.DataFrame, classes: Sequence[
         table("Accepted in each round", ("for", *(f"round {number}" for number in growth.columns)), by_round),
         table("Trained on in the end", ("for", *classes, "all"), by_class),
     ]
-    return section(title, element("div", *tables, class_="grid"), note=note)
+    return section(title, *tables, note=note)
 
 
 def _fold(number: Hashable) -> str:

@@ -39,9 +39,7 @@ def results(run) -> RunResults:
         clips=run.clips,
         metrics=evaluation.metrics,
         plots=evaluation.plots,
-        curves={
-            "pretrain": pd.DataFrame({"epoch": [0, 1, 2], "loss": [np.nan, 2.0, 1.25], "retrieval": [0, 0.1, 0.2]})
-        },
+        curves={"pretrain": curve},
         rounds=pd.DataFrame({"fold": [-1, 0, -1], "round": [0, 0, 1], "pseudo_labels": [1, 1, 2]}),
         pseudo_labels=pseudo_labels,
         mistakes=mistakes,
