@@ -20,6 +20,7 @@ from mer.media import errors
 from mer.media.record import MediaRecord, content
 from mer.params import DecodeParams
 
+WORKER = (sys.executable, "-m", "mer.media.worker")
 START_SECONDS = 60.0
 """A worker that has not said hello by then will not."""
 MAX_ANSWER = 2**31
@@ -38,6 +39,7 @@ class Sandbox:
     def __init__(self, params: DecodeParams) -> None:
         self.params = params
         self._worker: _Worker | None = None
+        self._closed = False
 
     def __enter__(self) -> Self:
         return self
@@ -57,29 +59,31 @@ class Sandbox:
         try:
             return self._decode_once(path)
         except MACHINE_FAULTS:
-            self.close()  # what an earlier clip left behind may be to blame: try alone
-        try:
-            return self._decode_once(path)
-        except MACHINE_FAULTS:
-            self.close()
-            raise
+            if self._closed:
+                raise
+        return self._decode_once(path)  # what an earlier clip left behind may be to blame: once more, in a fresh worker
 
     def close(self) -> None:
-        if self._worker is not None:
-            self._worker.kill()
-            self._worker = None
+        """End the worker, from any thread; a clip that it has in hand fails."""
+        self._closed = True
+        self._drop_worker()
+
+    def _drop_worker(self) -> None:
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.kill()
 
     def _decode_once(self, path: str | Path) -> dict[str, Any]:
         if self._worker is None:
             self._worker = _Worker(self.params)
         try:
             header, blobs = self._worker.ask({"path": os.fspath(path)}, self.params.timeout_seconds)
-        except BaseException:
-            self.close()
+            if "error" in header:
+                raise errors.BY_NAME.get(header["error"], errors.MediaError)(header["message"])
+            return content(_checked(header, blobs))
+        except MACHINE_FAULTS:
+            self._drop_worker()
             raise
-        if "error" in header:
-            raise errors.BY_NAME.get(header["error"], errors.MediaError)(header["message"])
-        return content(_checked(header, blobs))
 
 
 def decode_safely(path: str | Path, params: DecodeParams) -> MediaRecord:
@@ -98,7 +102,7 @@ class _Worker:
     def __init__(self, params: DecodeParams) -> None:
         threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "mer.media.worker"],
+            WORKER,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

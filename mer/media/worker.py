@@ -22,6 +22,7 @@ from mer.media import encode
 from mer.media.decode import decode_clip
 from mer.media.errors import MediaError, OutOfMemoryError
 
+LEAST_MEMORY = 64 * 2**20
 HEADER = struct.Struct(">QI")
 """Length of the whole answer after this header, length of its JSON part."""
 
@@ -36,6 +37,7 @@ def main() -> None:
     requests = sys.stdin.buffer
     config = json.loads(requests.readline())
     _limit(resource.RLIMIT_AS, config["memory_mb"] * 2**20)
+    bytearray(LEAST_MEMORY)  # with less than this nothing decodes: fail now, and say so, rather than on every clip
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_CORE, 0)
     _send(answers, {"ready": True})

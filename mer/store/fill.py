@@ -14,6 +14,7 @@ from mer.store.cache import Failure, ShardCache
 from mer.store.shards import CorruptShardError
 
 Item = TypeVar("Item")
+Filled = TypeVar("Filled")
 Out = TypeVar("Out")
 
 
@@ -92,7 +93,7 @@ def in_batches(
         yield batch
 
 
-def fill_and_use(compute_missing: Callable[[], FillReport], use: Callable[[FillReport], Out]) -> Out:
+def fill_and_use(compute_missing: Callable[[], Filled], use: Callable[[Filled], Out]) -> Out:
     """Fill the cache, then use what it holds; where a shard proves corrupt, do both once more.
 
     The corrupt shard has been set aside by then, so only what it held is computed again.

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from mer.errors import MerError
 
 GROUP_ROWS = 4096
+MAX_HEADER = 2**16
+"""Bytes: our header holds two arrays; a longer one is not ours, and must not fill memory."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,7 @@ def open_frames(path: str | Path) -> FrameTensors:
     try:
         with open(path, "rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
-            header = json.loads(file.read(length))
+            header = json.loads(file.read(min(length, MAX_HEADER)))
         arrays = {name: _mapped(path, 8 + length, header[name]) for name in ("values", "offsets")}
     except (OSError, KeyError, ValueError, struct.error) as error:
         raise MerError(f"{path}: not a file of frame features: {error}") from None
