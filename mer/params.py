@@ -104,6 +104,19 @@ class AudioParams(Section):
         return self
 
 
+class OnnxParams(Section):
+    """What an ONNX face model does not say of itself; None reads it from the file."""
+
+    size: Count | None = None
+    """Side of its square input in pixels."""
+    mean: tuple[float, float, float] | None = None
+    deviation: tuple[float, float, float] | None = None
+    """Pixels in 0..1 less `mean` over `deviation`; 0 and 1 where the file does not say either."""
+    channels: Literal["rgb", "bgr"] = "rgb"
+    output: str | None = None
+    """Which of its outputs is the embedding."""
+
+
 class FaceParams(Section):
     detector: Literal["haar", "yunet"] = "haar"
     detector_model: str | None = None
@@ -116,6 +129,7 @@ class FaceParams(Section):
     crop_size: Annotated[int, Field(ge=16)] = 112
     encoder: str = "hog"
     """`hog`, a Hugging Face vision folder or an ONNX file."""
+    onnx: OnnxParams = OnnxParams()
     pooling: Literal["mean", "mean_std"] = "mean_std"
     frames: bool = False
     dtype: Literal["float32", "bfloat16"] = "float32"

@@ -1,0 +1,111 @@
+"""A trained classifier and all that it needs to judge new clips, in one folder of two files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mer.errors import MerError
+from mer.params import ModelParams
+from mer.training.classifier import heads_of, make_classifier
+from mer.training.determinism import pick_device
+from mer.training.features import grouped
+from mer.training.inputs import make_inputs
+from mer.training.jury import Jury
+from mer.training.members import ROWS, Members
+from mer.training.pretrain import Pretrained, make_encoders
+from mer.training.standardise import Standardiser, standardiser_tensors, standardisers_from
+from mer.training.tensors import read_tensors, write_tensors
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Members that vote on new clips. `extra` is the caller's own: how the features were extracted, for one."""
+
+    members: Members
+    jury: Jury
+    standardisers: Mapping[str, Standardiser]
+    classes: tuple[str, ...]
+    model: ModelParams
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def predict(
+        self,
+        features: Mapping[str, NDArray[np.float32]],
+        present: Mapping[str, NDArray[np.bool_]],
+        groups: NDArray[np.object_] | None = None,
+    ) -> NDArray[np.float32]:
+        """Class probabilities of N clips.
+
+        Args:
+            features: float32 [N, D] of every modality that the model knows; others are not looked at.
+            present: bool [N] a modality.
+            groups: names [N] (None where unknown), used with `model.normalise: group`; the statistics of a group are
+                those of its clips in this call.
+
+        Returns:
+            float32 [N, C], in the order of `classes`.
+
+        Raises:
+            MerError: a modality is missing or has another width than in training.
+        """
+        for name, fitted in self.standardisers.items():
+            width = features[name].shape[1] if name in features else None
+            if width != len(fitted.mean):
+                raise MerError(f"the bundle expects {len(fitted.mean)} {name} features a clip, found {width or 'none'}")
+        codes = grouped(groups) if groups is not None and self.model.normalise == "group" else None
+        inputs = make_inputs(self.standardisers, features, present, codes, pick_device(self.model.device))
+        parts = []
+        for start in range(0, len(inputs), ROWS):
+            part = inputs[start : start + ROWS]
+            probabilities = self.jury.probabilities(self.members.logits(part), part.present)  # [members, B, C]
+            parts.append(probabilities.mean(dim=0).cpu().numpy())
+        return np.concatenate(parts) if parts else np.zeros((0, len(self.classes)), np.float32)
+
+    def save(self, folder: str | Path) -> None:
+        """Write the folder; the same bundle gives the same bytes."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {f"members.{name}": value for name, value in self.members.stack.items()}
+        tensors |= {"jury.temperature": torch.from_numpy(self.jury.temperature)}
+        tensors |= {"jury.weights": torch.from_numpy(self.jury.weights)}
+        tensors |= standardiser_tensors(self.standardisers)
+        write_tensors(folder / "members.safetensors", tensors, {})
+        about = {
+            "classes": list(self.classes),
+            "widths": {name: fitted.width for name, fitted in self.standardisers.items()},
+            "heads": list(heads_of(self.model, tuple(self.standardisers))),
+            "model": self.model.model_dump(mode="json"),
+            "extra": self.extra,
+        }
+        text = json.dumps(about, indent=2, sort_keys=True, ensure_ascii=False)
+        (folder / "bundle.json").write_text(text + "\n", encoding="utf-8")
+
+
+def load_bundle(folder: str | Path) -> Bundle:
+    """Read what `Bundle.save` wrote.
+
+    Raises:
+        MerError: a file is missing or is not a bundle's.
+    """
+    folder = Path(folder)
+    tensors, _ = read_tensors(folder / "members.safetensors")
+    try:
+        about = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
+        model = ModelParams.model_validate(about["model"])
+        standardisers = standardisers_from(tensors, tuple(about["widths"]))
+        encoders = make_encoders(about["widths"], model)
+        architecture = make_classifier(Pretrained(encoders, standardisers, model), len(about["classes"]))
+        stack = {name: tensors[f"members.{name}"] for name in architecture.state_dict()}
+        jury = Jury(tensors["jury.temperature"].numpy(), tensors["jury.weights"].numpy())
+        classes, extra = tuple(about["classes"]), about["extra"]
+    except (OSError, ValueError, KeyError) as error:
+        raise MerError(f"{folder}: not a bundle: {error}") from None
+    return Bundle(Members(architecture, stack), jury, standardisers, classes, model, extra)

@@ -1,0 +1,148 @@
+"""Utterance features of every clip, row-aligned with splits, labels, groups and folds: what training reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mer.clips import ClipTable
+from mer.errors import MerError
+
+MODALITIES = ("audio", "face", "text")
+
+
+class UtteranceFeatures(Protocol):
+    """What an utterance table offers: embeddings float32 [N, D] and `ok` bool [N], a row a clip."""
+
+    @property
+    def clip_ids(self) -> Sequence[str]: ...
+
+    @property
+    def embeddings(self) -> NDArray[np.float32]: ...
+
+    @property
+    def ok(self) -> NDArray[np.bool_]: ...
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """N clips with one vector a modality.
+
+    `labels` (int64 [N], index into `classes`) and `folds` (int64 [N]) are -1 outside the labeled split, whatever the
+    corpus knows: no other label ever gets in. `groups` holds None where the group is unknown. `features` are float32
+    [N, D] in the order audio, face, text, not standardised; `present` bool [N] says where the modality exists.
+    """
+
+    clip_ids: NDArray[np.object_]
+    split: NDArray[np.object_]
+    labels: NDArray[np.int64]
+    groups: NDArray[np.object_]
+    folds: NDArray[np.int64]
+    classes: tuple[str, ...]
+    features: Mapping[str, NDArray[np.float32]]
+    present: Mapping[str, NDArray[np.bool_]]
+
+    def __len__(self) -> int:
+        return len(self.clip_ids)
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Names of the modalities, in order."""
+        return tuple(self.features)
+
+    def only(self, modalities: Sequence[str]) -> FeatureSet:
+        """The same clips seen through some of the modalities.
+
+        Raises:
+            MerError: a modality has no features here.
+        """
+        missing = [name for name in modalities if name not in self.features]
+        if missing:
+            raise MerError(f"'model.modalities': no features of '{missing[0]}' (there are: {', '.join(self.features)})")
+        names = [name for name in self.features if name in modalities]
+        return replace(
+            self,
+            features={name: self.features[name] for name in names},
+            present={name: self.present[name] for name in names},
+        )
+
+
+def build_feature_set(clips: ClipTable, tables: Mapping[str, UtteranceFeatures]) -> FeatureSet:
+    """Join the clip table with the utterance tables of its modalities.
+
+    Args:
+        clips: folds and labels are read from its labeled split only.
+        tables: modality -> utterance table in the clip table's order.
+
+    Raises:
+        MerError: a table's rows are not the clip table's, or it holds infinite values.
+    """
+    rows = clips.rows
+    clip_ids = rows["clip_id"].to_numpy(dtype=object)
+    labeled = (rows["split"] == "labeled").to_numpy()
+    index = {name: i for i, name in enumerate(clips.classes)}
+    known = rows["label"].map(index).where(labeled).fillna(-1)
+    folds = rows["fold"].where(labeled).fillna(-1)
+    features, present = {}, {}
+    for name in MODALITIES:
+        if name in tables:
+            _check_rows(name, clip_ids, tables[name])
+            features[name] = np.asarray(tables[name].embeddings, np.float32)
+            present[name] = np.asarray(tables[name].ok, bool)
+    return FeatureSet(
+        clip_ids=clip_ids,
+        split=rows["split"].to_numpy(dtype=object),
+        labels=known.to_numpy().astype(np.int64),
+        groups=rows["group"].astype(object).where(rows["group"].notna(), None).to_numpy(dtype=object),
+        folds=folds.to_numpy().astype(np.int64),
+        classes=clips.classes,
+        features=features,
+        present=present,
+    )
+
+
+def _check_rows(name: str, clip_ids: NDArray[np.object_], table: UtteranceFeatures) -> None:
+    found = np.asarray(table.clip_ids, dtype=object)
+    if len(found) != len(clip_ids):
+        raise MerError(f"{name} features: {len(found)} rows for {len(clip_ids)} clips; run extract_{name} again")
+    differs = np.flatnonzero(found != clip_ids)
+    if len(differs):
+        row = differs[0]
+        raise MerError(
+            f"{name} features: row {row} is clip '{found[row]}' where the clip table has '{clip_ids[row]}'; "
+            f"run extract_{name} again"
+        )
+    infinite = np.isinf(table.embeddings).any(axis=1)
+    if infinite.any():
+        raise MerError(f"{name} features: clip '{clip_ids[infinite.argmax()]}' has infinite values")
+
+
+def labeled_rows(features: FeatureSet) -> NDArray[np.int64]:
+    """Rows of the labeled split that have a fold.
+
+    Raises:
+        MerError: there is none, all have one label, or fewer than three folds are in use.
+    """
+    rows = np.flatnonzero((features.labels >= 0) & (features.folds >= 0))
+    if not len(rows):
+        raise MerError("self_train: no clip has both a label and a fold; label some clips of the labeled split")
+    if len(np.unique(features.labels[rows])) < 2:
+        only = features.classes[features.labels[rows[0]]]
+        raise MerError(f"self_train: every labeled clip is '{only}'; at least two classes are needed")
+    used = len(np.unique(features.folds[rows]))
+    if used < 3:
+        raise MerError(
+            f"'corpus.folds': {used} folds in use; self-training judges with models that left out two, so 3 are needed"
+        )
+    return rows
+
+
+def grouped(groups: NDArray[np.object_]) -> NDArray[np.int64]:
+    """Group names as codes, int64 [N]; -1 where unknown."""
+    codes, _ = pd.factorize(groups)
+    return codes.astype(np.int64)
