@@ -24,9 +24,10 @@ CURVES = ("pretrain", "self_train")
 class RunResults:
     """What the report shows.
 
-    `metrics` is what an evaluation wrote, `plots` its points. `curves` are training logs: their first column of numbers
-    is the horizontal axis. `rounds` (`fold, round, pseudo_labels`) and `pseudo_labels` (`fold, label`) come from
-    self-training. `mistakes` comes from `confidently_wrong`; `frames` maps some of its clips to a JPEG.
+    `metrics` is what an evaluation wrote, `plots` its points. `curves` are training logs with a row an `epoch` or
+    `step`, for each model (`fold`, `seed`) where several trained. `rounds` (`fold, round, pseudo_labels`) and
+    `pseudo_labels` (`fold, label`) come from self-training. `mistakes` comes from `confidently_wrong`; `frames` maps
+    some of its clips to a JPEG.
     """
 
     params: Params

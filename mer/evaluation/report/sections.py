@@ -17,6 +17,8 @@ from mer.params import Params
 TITLES = {"out_of_fold": "Out of fold", "test": "Test split"}
 BUNDLE = -1
 """The fold of what belongs to the trained bundle, in the tables that self-training writes."""
+CLOCKS = ("epoch", "step")
+MEMBER = ["fold", "seed"]
 MOST_FAULTS = 100
 """Rows of the quarantine table that the page shows."""
 
@@ -100,17 +102,18 @@ def calibration(bins: pd.DataFrame) -> Markup:
 
 
 def curves(tables: Mapping[str, pd.DataFrame]) -> Markup:
-    """A small chart for each column of each training log; the first column is the horizontal axis."""
+    """A small chart for each column of each training log, over its `epoch` or `step`, averaged over folds and seeds."""
     parts: list[Markup] = []
-    for name, points in tables.items():
-        numbers = points.select_dtypes("number")
-        if numbers.empty:
+    for name, rows in tables.items():
+        x = next((column for column in CLOCKS if column in rows), None)
+        if x is None:
             continue
-        x = numbers.columns[0]
-        at = numbers[x].to_numpy(float)
-        charts = [line_chart(column, at, numbers[column].to_numpy(float), x) for column in numbers.columns[1:]]
+        points = rows.drop(columns=MEMBER, errors="ignore").groupby(x).mean(numeric_only=True)
+        at = points.index.to_numpy(float)
+        charts = [line_chart(column, at, points[column].to_numpy(float), x) for column in map(str, points)]
         parts += [element("h3", name.replace("_", " ")), element("div", *charts, class_="small")]
-    return section("Training curves", join(parts), note="The number beside a name is the curve's last value.")
+    note = "The number beside a name is the curve's last value; where several folds or seeds trained, it is their mean."
+    return section("Training curves", join(parts), note=note)
 
 
 def pseudo_labels(rounds: pd.DataFrame, labels: pd.DataFrame, classes: Sequence[str]) -> Markup:

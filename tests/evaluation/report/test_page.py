@@ -122,6 +122,14 @@ def test_every_picture_says_in_words_what_it_shows(page, results):
     assert "loss by epoch: from 2 to 1.25, between 1.25 and 2" in labels
 
 
+def test_curves_of_several_members_are_averaged(page, results):
+    members = pd.DataFrame({"fold": [0, 1, 0, 1], "seed": 0, "step": [10, 10, 20, 20], "loss": [3.0, 2.0, 1.0, 0.5]})
+    outline = Outline(page(replace(results, curves={"self_train": members})))
+    labels = [value for name, value in outline.attributes if name == "aria-label"]
+    assert "loss by step: from 2.5 to 0.75, between 0.75 and 2.5" in labels
+    assert not any("seed by step" in label for label in labels)
+
+
 def test_parameters_that_were_changed_are_marked(page, results):
     assert '<th scope="row">corpus.folds</th><td><mark>3</mark></td>' in page(results)
     assert '<th scope="row">corpus.seed</th><td>0</td>' in page(results)
