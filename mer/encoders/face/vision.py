@@ -1,0 +1,90 @@
+"""Vision models from Hugging Face folders, on single crops or on the clip as a video."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import AutoModel, CLIPVisionModelWithProjection
+
+from mer.encoders.base import Encoder, Features, absent
+from mer.encoders.face.crop_encoder import CropEncoder, Crops, fingerprint
+from mer.encoders.face.preprocess import read_preprocessing
+from mer.encoders.pretrained import folder_digest, load_model, read_config
+from mer.errors import MerError
+from mer.params import FaceParams
+
+KEY = "face.encoder"
+
+
+def load_vision_encoder(params: FaceParams) -> Encoder[Crops]:
+    """The encoder of the folder `face.encoder`.
+
+    CLIP gives its projected image embedding; ViT, DINOv2, BEiT, data2vec-vision and kin the mean of the last hidden
+    state over all tokens, as the published features do; VideoMAE the same over the tokens of the whole clip.
+
+    Raises:
+        MerError: the folder is incomplete or holds no vision model.
+    """
+    model = VisionModel(params)
+    return VideoEncoder(model, params) if model.frames > 1 else CropEncoder(model, params)
+
+
+class VisionModel:
+    """A vision model with the preprocessing of its folder; `frames` > 1 says that it takes that many at once."""
+
+    def __init__(self, params: FaceParams) -> None:
+        folder = params.encoder
+        config = read_config(folder, KEY)
+        clip = config.model_type in ("clip", "clip_vision_model")
+        kind: Any = CLIPVisionModelWithProjection if clip else AutoModel
+        # A ViT folder without a pooler gets a random one; only the tokens are used.
+        self._model = load_model(
+            kind, folder, KEY, dtype=params.dtype, device=params.device, unused=() if clip else ("pooler.",)
+        )
+        if self._model.main_input_name != "pixel_values":
+            raise MerError(f"{KEY}: {folder} holds '{config.model_type}', which is no vision model")
+        self._preprocessing = read_preprocessing(folder, KEY)
+        self.frames = int(getattr(config, "num_frames", 1))
+        self.width = int(self._model.config.projection_dim if clip else self._model.config.hidden_size)
+        self.fingerprint = fingerprint("vision-1", folder_digest(folder), params.dtype)
+
+    def embed(self, crops: Crops) -> NDArray[np.float32]:
+        """Vectors [n, width] of crops [n, S, S, 3], or for a video model of clips, [n * frames, S, S, 3]."""
+        pixels = self._preprocessing(crops, self._model.device).to(self._model.dtype)
+        if self.frames > 1:
+            pixels = pixels.unflatten(0, (-1, self.frames))
+        with torch.inference_mode():
+            output = self._model(pixel_values=pixels)
+        if "image_embeds" in output:
+            return output.image_embeds.float().cpu().numpy()
+        return output.last_hidden_state.float().mean(dim=1).cpu().numpy()
+
+
+class VideoEncoder:
+    """A clip's crops as one video, spread evenly over the model's frames: one vector a clip, nothing to pool."""
+
+    def __init__(self, model: VisionModel, params: FaceParams) -> None:
+        if params.frames:
+            raise MerError("face.frames: a video model gives one vector a clip, no features of frames")
+        self._model = model
+        self._clips = max(1, params.batch_frames // model.frames)
+        self.dimensions = model.width
+        self.fingerprint = fingerprint("video-1", model.fingerprint)
+
+    def encode(self, batch: Sequence[Crops]) -> list[Features]:
+        """Features of each clip's crops; a clip without crops is absent."""
+        results = [absent(self.dimensions, "no face") for _ in batch]
+        present = [index for index, crops in enumerate(batch) if len(crops)]
+        for start in range(0, len(present), self._clips):
+            some = present[start : start + self._clips]
+            vectors = self._model.embed(np.concatenate([self._spread(batch[index]) for index in some]))
+            for index, vector in zip(some, vectors, strict=True):
+                results[index] = Features(vector, frames=len(batch[index]), ok=True)
+        return results
+
+    def _spread(self, crops: Crops) -> Crops:
+        return crops[np.linspace(0, len(crops) - 1, self._model.frames).round().astype(int)]

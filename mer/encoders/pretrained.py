@@ -1,0 +1,94 @@
+"""Folders of pretrained models in the Hugging Face layout: read, checked, and never fetched from a network."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
+from transformers.utils import logging
+
+from mer.errors import MerError
+
+DECIDING = (".json", ".safetensors", ".bin", ".txt", ".model", ".py", ".jinja")
+"""Suffixes of the files that decide what a folder computes: configuration, weights, tokenizer, code."""
+
+
+def read_config(folder: str, key: str, *, trust_remote_code: bool = False) -> PretrainedConfig:
+    """The model configuration of a folder; `MerError` names the params `key` where there is none."""
+    if not (Path(folder) / "config.json").is_file():
+        raise MerError(f"{key}: {folder} has no config.json; a Hugging Face folder is expected")
+    try:
+        return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
+    except Exception as error:  # transformers raises many types for a config it does not know
+        raise MerError(f"{key}: {folder}/config.json: {first_line(error)}") from None
+
+
+def load_model(
+    kind: Any, folder: str, key: str, *, dtype: str, device: str, unused: Sequence[str] = (), **options: Any
+) -> PreTrainedModel:
+    """The model of class `kind` in evaluation mode, on `device`, or dealt over all devices for 'sharded'.
+
+    transformers fills weights that the folder lacks with random ones; here that is an error, save for
+    weights whose names start with one of `unused`, which the caller does not use.
+
+    Raises:
+        MerError: the folder's weights are missing, damaged or another model's; the line names the params `key`.
+    """
+    placed = {"device_map": "auto"} if device == "sharded" else {}
+    try:
+        with quiet():
+            model, report = kind.from_pretrained(
+                folder,
+                local_files_only=True,
+                dtype=getattr(torch, dtype),
+                output_loading_info=True,
+                **placed,
+                **options,
+            )
+    except Exception as error:  # OSError, RuntimeError, safetensors' and pickle's own errors, ImportError of accelerate
+        raise MerError(f"{key}: {folder}: {first_line(error)}") from None
+    missing = sorted(name for name in report["missing_keys"] if not name.startswith(tuple(unused)))
+    if missing:
+        raise MerError(f"{key}: {folder}: weights of another kind of model: '{missing[0]}' is missing")
+    return (model if placed else model.to(pick_device(device, key))).eval()
+
+
+def pick_device(name: str, key: str) -> torch.device:
+    """The device for 'auto', 'cpu' or 'cuda'; `MerError` where 'cuda' is asked for and there is none."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise MerError(f"{key}: 'cuda' was asked for, but torch sees no GPU")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def folder_digest(folder: str) -> str:
+    """SHA-256, in hex, of the names and bytes of the files in a folder that decide what its model computes."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(folder).iterdir()):
+        if path.suffix in DECIDING:
+            with path.open("rb") as file:
+                digest.update(path.name.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def first_line(error: Exception) -> str:
+    """What an exception says, cut to one line."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers' progress bars and loading reports off the terminal: what matters in them is checked."""
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
