@@ -101,7 +101,7 @@ class _Worker:
 
     def __init__(self, params: DecodeParams) -> None:
         threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-        self.process = subprocess.Popen(
+        self.process = subprocess.Popen(  # noqa: S603  (our own interpreter, our own module)
             WORKER,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

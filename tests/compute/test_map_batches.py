@@ -17,7 +17,7 @@ import pytest
 from mer.compute import local, map_batches
 from mer.errors import ClipError, MerError
 from mer.params import ComputeParams
-from tests.compute.workers import Odd, Raises, Squares, Threads
+from tests.compute.workers import OddError, Raises, Squares, Threads
 
 ROOT = Path(__file__).parents[2]
 ONE, TWO = ComputeParams(workers=1), ComputeParams(workers=2)
@@ -53,7 +53,7 @@ def test_nothing_to_do_loads_nothing(tmp_path: Path) -> None:
 def test_a_clip_error_is_a_result(tmp_path: Path, params: ComputeParams) -> None:
     results = dict(map_batches(Squares(str(tmp_path)), [[12, 13], [14]], params))
     assert (results[0], results[2]) == (144, 196)
-    assert isinstance(results[1], Odd)
+    assert isinstance(results[1], OddError)
 
 
 def test_a_clip_error_of_a_whole_batch_is_traced_to_its_item() -> None:

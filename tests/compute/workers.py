@@ -13,13 +13,13 @@ from typing import Any
 from mer.errors import ClipError
 
 
-class Odd(ClipError):
+class OddError(ClipError):
     """Thirteen is not squared."""
 
 
 @dataclass(frozen=True)
 class Squares:
-    """Squares numbers; notes each loading of the 'model' in `folder`, and kills itself the first time it sees `deadly`."""
+    """Squares numbers; notes each loading in `folder`; kills itself the first time it sees `deadly`."""
 
     folder: str
     deadly: int | None = None
@@ -38,7 +38,7 @@ class Squares:
             time.sleep(self.seconds)
             if number == self.always_deadly or (number == self.deadly and self._first_time()):
                 os.kill(os.getpid(), signal.SIGKILL)
-            results.append(Odd("thirteen") if number == 13 else number * number)
+            results.append(OddError("thirteen") if number == 13 else number * number)
         return results
 
     def _first_time(self) -> bool:

@@ -23,12 +23,12 @@ SCHEMA = pa.schema(
 )
 
 
-class Slow(ClipError):
+class SlowError(ClipError):
     error = "slow"
     transient = True
 
 
-class Broken(ClipError):
+class BrokenError(ClipError):
     error = "broken"
 
 
@@ -107,23 +107,27 @@ def test_two_writers_of_the_same_key_do_no_harm(tmp_path: Path, cache: ShardCach
 
 def test_lasting_failures_are_remembered_and_passing_ones_are_not(cache: ShardCache) -> None:
     with cache.writer() as writer:
-        writer.fail(key(1), Broken("no good"))
-        writer.fail(key(2), Slow("took too long"))
+        writer.fail(key(1), BrokenError("no good"))
+        writer.fail(key(2), SlowError("took too long"))
     assert cache.missing(keys(1, 2)) == keys(2)
     assert cache.failures(keys(1, 2)) == {key(1): Failure("broken", "no good")}
 
 
 def test_a_result_outweighs_a_failure(cache: ShardCache) -> None:
     with cache.writer() as writer:
-        writer.fail(key(1), Broken("no good"))
+        writer.fail(key(1), BrokenError("no good"))
     add(cache, 1)
     assert cache.failures(keys(1)) == {}
 
 
 def test_an_error_in_the_run_seals_what_was_added(cache: ShardCache) -> None:
-    with pytest.raises(KeyboardInterrupt), cache.writer() as writer:
-        writer.add(key(1), record(1))
-        raise KeyboardInterrupt
+    def interrupted() -> None:
+        with cache.writer() as writer:
+            writer.add(key(1), record(1))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert cache.missing(keys(1)) == []
     assert not list(cache.results.folder.glob("*.journal"))
 
