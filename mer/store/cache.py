@@ -11,7 +11,7 @@ from typing import Any, Self
 import pyarrow as pa
 
 from mer.errors import ClipError
-from mer.store.journal import Journal
+from mer.store import journal
 from mer.store.shardset import ShardSet
 
 SEAL_BYTES = 128 * 2**20
@@ -101,18 +101,18 @@ class CacheWriter:
 class _Appender:
     def __init__(self, shards: ShardSet) -> None:
         self.shards = shards
-        self.journal: Journal | None = None
+        self.journal: journal.Journal | None = None
 
     def append(self, row: dict[str, Any]) -> None:
         if self.journal is None:
-            self.journal = Journal(self.shards.folder, self.shards.schema)
+            self.journal = journal.Journal(self.shards.folder, self.shards.schema)
         self.journal.append(row)
         if self.journal.size >= SEAL_BYTES:
             self.seal()
 
     def seal(self) -> None:
         if self.journal is not None:
-            self.shards.seal(self.journal.read())
+            self.shards.seal(journal.read(self.journal.path))
             self.journal.close(remove=True)
             self.journal = None
             self.shards.refresh()

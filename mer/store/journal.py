@@ -1,7 +1,7 @@
 """The open end of the shard cache: results on their way into a shard, so that a killed run loses none of them.
 
-A journal is a file of frames (length, CRC-32, one Arrow record batch), appended to as results come. Its writer holds a
-lock on it; a journal without a lock was left by a run that died, and whoever finds it seals it.
+A journal is a file of frames (length, CRC-32, body): first the Arrow schema, then a record batch for each result as it
+comes. Its writer holds a lock on it; a journal without a lock was left by a run that died: whoever finds it seals it.
 """
 
 from __future__ import annotations
@@ -28,41 +28,46 @@ class Journal:
         self.schema = schema
         self.path = folder / f"{uuid.uuid4().hex}{SUFFIX}"
         self.size = 0
-        self.rows = 0
         self._file = open(self.path, "xb")  # noqa: SIM115
         fcntl.flock(self._file, fcntl.LOCK_EX)
+        self._write(schema.serialize())
 
     def append(self, row: dict[str, Any]) -> None:
-        body = pa.RecordBatch.from_pylist([row], schema=self.schema).serialize()
-        self._file.write(FRAME.pack(body.size, zlib.crc32(body)))
-        self._file.write(body)
-        self._file.flush()
-        self.size += FRAME.size + body.size
-        self.rows += 1
-
-    def read(self) -> Iterator[pa.RecordBatch]:
-        return read(self.path, self.schema)
+        self._write(pa.RecordBatch.from_pylist([row], schema=self.schema).serialize())
 
     def close(self, *, remove: bool) -> None:
         if remove:
             self.path.unlink(missing_ok=True)
         self._file.close()
 
+    def _write(self, body: pa.Buffer) -> None:
+        self._file.write(FRAME.pack(body.size, zlib.crc32(body)))
+        self._file.write(body)
+        self._file.flush()
+        self.size += FRAME.size + body.size
 
-def read(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """The rows of a journal up to the first frame that is torn or does not match its checksum."""
+
+def read(path: Path) -> Iterator[pa.RecordBatch]:
+    """The rows of a journal, up to the first frame that is torn or does not match its checksum."""
+    bodies = _bodies(path)
+    first = next(bodies, None)
+    if first is not None:
+        schema = pa.ipc.read_schema(first)
+        for body in bodies:
+            yield pa.ipc.read_record_batch(body, schema)
+
+
+def _bodies(path: Path) -> Iterator[pa.Buffer]:
     with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
         while len(head := file.read(FRAME.size)) == FRAME.size:
             length, checksum = FRAME.unpack(head)
-            if length > os.fstat(file.fileno()).st_size:
+            if length > size - file.tell():
                 return
             body = file.read(length)
-            if len(body) < length or zlib.crc32(body) != checksum:
+            if zlib.crc32(body) != checksum:
                 return
-            try:
-                yield pa.ipc.read_record_batch(pa.py_buffer(body), schema)
-            except (OSError, pa.ArrowException):
-                return
+            yield pa.py_buffer(body)
 
 
 def abandoned(folder: Path) -> Iterator[Path]:

@@ -19,6 +19,11 @@ class CorruptShardError(Exception):
     """A shard that cannot be read or whose checksums do not hold; it has been set aside."""
 
 
+def new_path(folder: Path) -> Path:
+    """A name that no other writer uses."""
+    return folder / f"{uuid.uuid4().hex}{SUFFIX}"
+
+
 def write_shard(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
     """Write rows to `path` so that it appears whole or not at all: temporary name, fsync, validation, rename."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")

@@ -6,6 +6,7 @@ import logging
 import os
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ class ShardSet:
         self.folder = folder
         self.schema = pa.schema([KEY, *schema])
         self.paths: list[Path] = []
+        self._found: list[Path] = []
         self._keys = pa.chunked_array([], pa.string())
         self._places = np.zeros(0, PLACE)
         folder.mkdir(parents=True, exist_ok=True)
@@ -45,25 +47,27 @@ class ShardSet:
     def refresh(self) -> None:
         """Take in shards written, and drop shards removed, by others; seal journals that a dead run left behind."""
         for path in journal.abandoned(self.folder):
-            self.seal(journal.read(path, self.schema))
+            self.seal(journal.read(path))
             path.unlink()
         found = sorted(self.folder.glob(f"[!.]*{shards.SUFFIX}"))
-        if found == self.paths:
+        if found == self._found:
             return
+        self._found = found
         keys: list[pa.Array] = []
         places: list[NDArray[np.void]] = []
         self.paths = []
         for path in found:
             try:
-                shard_keys, shard_places = _shard_index(path, len(self.paths))
+                index = _shard_index(path, len(self.paths), self.schema)
             except CorruptShardError as error:
                 set_aside(path, str(error))
                 continue
             except FileNotFoundError:
                 continue
-            self.paths.append(path)
-            keys.append(shard_keys)
-            places.append(shard_places)
+            if index is not None:
+                self.paths.append(path)
+                keys.append(index[0])
+                places.append(index[1])
         self._keys = pa.chunked_array(keys, pa.string())
         self._places = np.concatenate(places) if places else np.zeros(0, PLACE)
 
@@ -83,8 +87,7 @@ class ShardSet:
         batches = iter(batches)
         first = next(batches, None)
         if first is not None:
-            name = f"{os.urandom(8).hex()}{shards.SUFFIX}"
-            shards.write_shard(self.folder / name, self.schema, _chain(first, batches))
+            shards.write_shard(shards.new_path(self.folder), first.schema, chain([first], batches))
 
     def tables(self, keys: Sequence[str], columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """The rows of `keys`, in that order, as tables of one or more rows; memory does not grow with their number.
@@ -160,10 +163,12 @@ def set_aside(path: Path, reason: str) -> None:
         os.replace(path, path.with_suffix(".corrupt"))
 
 
-def _shard_index(path: Path, number: int) -> tuple[pa.Array, NDArray[np.void]]:
-    """Keys of a shard, and where each row lies."""
+def _shard_index(path: Path, number: int, schema: pa.Schema) -> tuple[pa.Array, NDArray[np.void]] | None:
+    """Keys of a shard, and where each row lies; None for a shard of another schema, left by another version of mer."""
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as shard:
+            if not shard.schema_arrow.equals(schema):
+                return None
             keys = shard.read(columns=["key"], use_threads=False)["key"].combine_chunks()
             sizes = [shard.metadata.row_group(group).num_rows for group in range(shard.num_row_groups)]
     except FileNotFoundError:
@@ -180,11 +185,6 @@ def _shard_index(path: Path, number: int) -> tuple[pa.Array, NDArray[np.void]]:
 def _follows(place: np.void, other: np.void) -> bool:
     same = place["shard"] == other["shard"] and place["group"] == other["group"]
     return bool(same and place["row"] + 1 == other["row"])
-
-
-def _chain(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    yield first
-    yield from rest
 
 
 def _as_rows(table: pa.Table) -> Iterator[dict[str, Any]]:

@@ -166,7 +166,7 @@ def test_a_torn_journal_gives_its_whole_rows(tmp_path: Path, cache: ShardCache, 
         pen.append({**record(number), "key": key(number)})
     pen.close(remove=False)
     pen.path.write_bytes(pen.path.read_bytes()[:-cut])
-    whole = [batch.to_pylist()[0]["n"] for batch in journal.read(pen.path, cache.results.schema)]
+    whole = [batch.to_pylist()[0]["n"] for batch in journal.read(pen.path)]
     assert whole == [0, 1]
 
 
@@ -178,7 +178,7 @@ def test_a_flipped_bit_in_a_journal_ends_it(tmp_path: Path, cache: ShardCache) -
     data = bytearray(pen.path.read_bytes())
     data[len(data) // 2] ^= 1
     pen.path.write_bytes(data)
-    assert [batch.to_pylist()[0]["n"] for batch in journal.read(pen.path, cache.results.schema)] == [0]
+    assert [batch.to_pylist()[0]["n"] for batch in journal.read(pen.path)] == [0]
 
 
 def test_a_journal_in_use_is_left_alone(tmp_path: Path, cache: ShardCache) -> None:
@@ -188,6 +188,17 @@ def test_a_journal_in_use_is_left_alone(tmp_path: Path, cache: ShardCache) -> No
         assert other.missing(keys(1)) == keys(1)
         assert list(other.results.folder.glob("*.journal"))
     assert other.missing(keys(1)) == []
+
+
+def test_rows_of_another_schema_are_passed_over(tmp_path: Path, cache: ShardCache) -> None:
+    add(cache, 1)
+    older = ShardCache(tmp_path, "things", SCHEMA.remove(0))
+    assert older.missing(keys(1)) == keys(1)
+    pen = journal.Journal(cache.results.folder, cache.results.schema)
+    pen.append({**record(2), "key": key(2)})
+    pen.close(remove=False)
+    assert older.missing(keys(2)) == keys(2)
+    assert cache.missing(keys(1, 2)) == []
 
 
 def _flip_in_data(path: Path, pattern: bytes) -> None:
