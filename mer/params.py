@@ -146,12 +146,17 @@ class TextParams(Section):
     vocabulary: Count = 50_000
     """Most frequent n-grams that TF-IDF keeps."""
     seed: int = 0
-    layers: tuple[int, ...] = (-4, -3, -2, -1)
+    layers: Annotated[tuple[int, ...], Field(min_length=1)] = (-4, -3, -2, -1)
+    """Transformer blocks whose outputs are summed; negative counts from the last."""
     frames: bool = False
+    """Also write features of each token to frames.safetensors; not for `tfidf`."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Literal["auto", "cpu", "cuda", "sharded"] = "auto"
+    """`sharded` deals the blocks of a large model over all devices; needs the package accelerate."""
     batch_tokens: Count = 8192
+    """Tokens in a batch at most, padding counted."""
     trust_remote_code: bool = False
+    """Run model code that the folder brings along; read it first."""
 
 
 class ModelParams(Section):

@@ -33,8 +33,8 @@ def load_model(
 ) -> PreTrainedModel:
     """The model of class `kind` in evaluation mode, on `device`, or dealt over all devices for 'sharded'.
 
-    transformers fills weights that the folder lacks with random ones; here that is an error, save for
-    weights whose names start with one of `unused`, which the caller does not use.
+    transformers fills weights that the folder lacks, or has in another size, with random ones; here that is an
+    error, save for weights whose names start with one of `unused`, which the caller does not use.
 
     Raises:
         MerError: the folder's weights are missing, damaged or another model's; the line names the params `key`.
@@ -47,14 +47,16 @@ def load_model(
                 local_files_only=True,
                 dtype=getattr(torch, dtype),
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,
                 **placed,
                 **options,
             )
     except Exception as error:  # OSError, RuntimeError, safetensors' and pickle's own errors, ImportError of accelerate
         raise MerError(f"{key}: {folder}: {first_line(error)}") from None
-    missing = sorted(name for name in report["missing_keys"] if not name.startswith(tuple(unused)))
-    if missing:
-        raise MerError(f"{key}: {folder}: weights of another kind of model: '{missing[0]}' is missing")
+    lacking = {str(name) for name in report["missing_keys"]} | {str(name) for name, *_ in report["mismatched_keys"]}
+    wrong = sorted(name for name in lacking if not name.startswith(tuple(unused)))
+    if wrong:
+        raise MerError(f"{key}: {folder}: weights of another kind of model: '{wrong[0]}' is missing or of another size")
     return (model if placed else model.to(pick_device(device, key))).eval()
 
 
