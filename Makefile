@@ -12,14 +12,14 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 	touch $@
 
 repro: .venv/.installed
-	dvc repro
-	mer show
+	$(BIN)/dvc repro
+	$(BIN)/mer show
 
 test: .venv/.installed
-	ruff check .
-	ruff format --check .
-	mypy
-	pytest
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest
 
 # The whole pipeline on a small sample, in a throw-away clone: what CI runs after the tests.
 smoke: .venv/.installed

@@ -1,0 +1,89 @@
+"""The `mer` command."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mer.errors import MerError
+
+app = typer.Typer(
+    help="Multimodal emotion recognition from short video clips.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+# Commands import what they need when they run: `mer --help` should not wait for torch.
+
+
+@app.command()
+def show(
+    metrics: Annotated[Path, typer.Argument(help="Metrics of an evaluation")] = Path("metrics/evaluate.json"),
+) -> None:
+    """Print the weighted-F1 of the last run with its interval."""
+    from mer.evaluation.headline import headline
+
+    print(headline(metrics))
+
+
+@app.command()
+def predict(
+    files: Annotated[list[Path], typer.Argument(help="Video or audio files")],
+    bundle: Annotated[Path, typer.Option(help="Trained bundle")] = Path("data/models/bundle"),
+    transcript: Annotated[str, typer.Option(help="What is said, where it is known; goes with a single file")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON a file")] = False,
+) -> None:
+    """Predict the emotion of new clips with a trained bundle."""
+    from mer.predict import Predictor
+
+    if transcript and len(files) > 1:
+        raise MerError("--transcript goes with a single file")
+    predictor = Predictor(bundle)
+    failed = False
+    for file in files:
+        prediction = predictor.predict(file, transcript)
+        failed |= prediction.error is not None
+        print(json.dumps(prediction.as_dict(), ensure_ascii=False) if as_json else prediction, flush=True)
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(help="Predictions file, commit or experiment")],
+    b: Annotated[str, typer.Argument(help="The same, for the run to hold against it")] = "data/predictions.parquet",
+) -> None:
+    """Say whether run B is better than run A: paired bootstrap of the difference in weighted-F1."""
+    from mer.clips import read_clips, read_test_labels
+    from mer.evaluation.compare import compare
+    from mer.evaluation.runs import read_predictions
+    from mer.params import load_params
+
+    clips, test_labels = read_clips("data/clips.parquet"), read_test_labels("data/test_labels.parquet")
+    print(f"A = {a}\nB = {b}")
+    for comparison in compare(read_predictions(a), read_predictions(b), clips, test_labels, load_params().evaluate):
+        print(comparison)
+
+
+@app.command()
+def convert(
+    checkpoint: Annotated[Path, typer.Argument(help="fairseq .pt of a HuBERT or wav2vec 2.0")],
+    folder: Annotated[Path, typer.Argument(help="Hugging Face folder to write")],
+) -> None:
+    """Write a fairseq checkpoint as a Hugging Face folder in safetensors."""
+    from mer.encoders.checkpoint import convert_checkpoint
+
+    convert_checkpoint(checkpoint, folder)
+
+
+def main() -> None:
+    """Console entry: a mistake that the user can mend is one line on stderr and exit status 1."""
+    try:
+        app()
+    except MerError as error:
+        sys.exit(f"error: {error}")

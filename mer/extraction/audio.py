@@ -1,0 +1,43 @@
+"""The extract_audio stage: speech features of every clip that has sound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from mer.clips import ClipTable
+from mer.encoders.speech_features import SpeechFeatures
+from mer.extraction.features import Content, EncoderWorker, for_device, media_digests, write_features
+from mer.media import encode
+from mer.params import AudioParams, ComputeParams
+from mer.store.fill import FillReport
+from mer.store.media import MediaFolder
+
+BATCH_CLIPS = 32
+
+
+def extract_audio(
+    clips: ClipTable, media: MediaFolder, params: AudioParams, compute: ComputeParams, out: Path
+) -> FillReport:
+    """Write the speech features of `clips` to the folder `out`; see `mer.extraction.features.write_features`.
+
+    Raises:
+        MerError: `audio.model` is no speech encoder.
+    """
+
+    def load(clip_ids: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        for record in media.iter_records(clip_ids, ["audio"]):
+            if record.audio is not None:
+                yield record.clip_id, record.audio
+
+    return write_features(
+        "audio",
+        SpeechFeatures(params),
+        Content(media_digests(clips, media, "audio_sha256"), load),
+        EncoderWorker(partial(SpeechFeatures, params), encode.waveform),
+        for_device(compute, params.device),
+        out,
+        batch_size=BATCH_CLIPS,
+        with_frames=params.frames,
+    )

@@ -1,0 +1,24 @@
+"""Stage evaluate: metrics/evaluate.json, plot points, and data/submission.csv."""
+
+import pandas as pd
+
+from mer.clips import read_clips, read_test_labels
+from mer.evaluation.evaluate import evaluate, write_plots
+from mer.evaluation.headline import headline
+from mer.evaluation.submission import submission
+from mer.params import Params
+from mer.stage import run, write_json
+
+
+def main(params: Params) -> None:
+    predictions = pd.read_parquet("data/predictions.parquet")
+    clips, test_labels = read_clips("data/clips.parquet"), read_test_labels("data/test_labels.parquet")
+    evaluation = evaluate(predictions, clips, test_labels, params.evaluate)
+    write_json("metrics/evaluate.json", evaluation.metrics)
+    write_plots(evaluation, "metrics/plots")
+    submission(predictions, clips).to_csv("data/submission.csv", index=False, lineterminator="\n")
+    print(headline("metrics/evaluate.json"))
+
+
+if __name__ == "__main__":
+    run(main)

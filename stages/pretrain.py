@@ -1,0 +1,20 @@
+"""Stage pretrain: contrastive pretraining on all clips, without labels, into data/models/pretrained.safetensors."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from mer.params import Params
+from mer.stage import read_features, run, write_curve
+from mer.training.pretrain import pretrain
+
+
+def main(params: Params) -> None:
+    Path("data/models").mkdir(parents=True, exist_ok=True)
+    pretrained = pretrain(read_features(params.model.modalities), params)
+    pretrained.save("data/models/pretrained.safetensors")
+    write_curve("metrics/plots/pretrain.csv", pd.DataFrame(pretrained.curve))
+
+
+if __name__ == "__main__":
+    run(main)

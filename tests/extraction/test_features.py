@@ -1,0 +1,107 @@
+"""Features of a corpus: filled through the cache, written in the clip table's order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mer.encoders.base import Features, absent
+from mer.extraction.features import Content, EncoderWorker, write_features
+from mer.params import ComputeParams
+from mer.store.fill import FillReport
+from mer.store.tables import open_frames, read_utterances
+
+
+@dataclass(frozen=True)
+class LetterCounter:
+    """Encodes a text as its numbers of a, b and c; a text without letters is absent."""
+
+    version: int = 1
+    dimensions: int = 3
+
+    @property
+    def fingerprint(self) -> str:
+        return f"letters-{self.version}"
+
+    def encode(self, batch: Sequence[str]) -> list[Features]:
+        return [self.one(text) for text in batch]
+
+    def one(self, text: str) -> Features:
+        if not text:
+            return absent(3, "empty")
+        values = np.array([[letter == of for of in "abc"] for letter in text], np.float16)
+        return Features(values.sum(0, dtype=np.float32), frames=len(text), ok=True, values=values)
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MER_CACHE", str(tmp_path / "cache"))
+
+
+Extract = Callable[..., FillReport]
+
+
+@pytest.fixture
+def extract(tmp_path: Path) -> Extract:
+    def run(texts: dict[str, str | None], *, version: int = 1, loaded: list[str] | None = None) -> FillReport:
+        def load(clip_ids: Sequence[str]) -> Iterable[tuple[str, str]]:
+            for clip_id in clip_ids:
+                if loaded is not None:
+                    loaded.append(clip_id)
+                yield clip_id, texts[clip_id] or ""
+
+        encoder = LetterCounter(version)
+        return write_features(
+            "letters",
+            encoder,
+            Content(dict(texts), load),
+            EncoderWorker(lambda: encoder, str),
+            ComputeParams(workers=1),
+            tmp_path / "out",
+            batch_size=2,
+            with_frames=True,
+        )
+
+    return run
+
+
+def test_rows_follow_the_clip_table_and_clips_without_content_are_absent(extract: Extract, tmp_path: Path) -> None:
+    extract({"z": "aab", "none": None, "a": "c"})
+    table = read_utterances(tmp_path / "out/utterance.parquet")
+    assert table.clip_ids == ["z", "none", "a"]
+    assert table.ok.tolist() == [True, False, True]
+    assert table.frames.tolist() == [3, 0, 1]
+    np.testing.assert_array_equal(table.embeddings, [[2, 1, 0], [0, 0, 0], [0, 0, 1]])
+
+
+def test_frame_tensors_have_the_utterance_tables_rows(extract: Extract, tmp_path: Path) -> None:
+    extract({"z": "ab", "none": None, "a": "c"})
+    frames = open_frames(tmp_path / "out/frames.safetensors")
+    assert [frames[row].tolist() for row in range(3)] == [[[1, 0, 0], [0, 1, 0]], [], [[0, 0, 1]]]
+
+
+def test_one_new_clip_costs_one_clip(extract: Extract) -> None:
+    extract({"x": "a", "y": "b"})
+    loaded: list[str] = []
+    report = extract({"x": "a", "new": "c", "y": "b"}, loaded=loaded)
+    assert (report.done, report.cached, loaded) == (1, 2, ["new"])
+
+
+def test_the_same_content_under_two_ids_is_encoded_once(extract: Extract, tmp_path: Path) -> None:
+    report = extract({"x": "ab", "copy": "ab"})
+    assert report.done == 1
+    assert read_utterances(tmp_path / "out/utterance.parquet").embeddings.tolist() == [[1, 1, 0], [1, 1, 0]]
+
+
+def test_going_back_to_an_earlier_encoder_costs_nothing_and_gives_the_same_bytes(
+    extract: Extract, tmp_path: Path
+) -> None:
+    extract({"x": "a", "y": "b"})
+    before = (tmp_path / "out/utterance.parquet").read_bytes()
+    assert extract({"x": "a", "y": "b"}, version=2).done == 2
+    assert extract({"x": "a", "y": "b"}).done == 0
+    assert (tmp_path / "out/utterance.parquet").read_bytes() == before
