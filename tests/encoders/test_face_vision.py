@@ -190,30 +190,30 @@ def test_fingerprint_follows_the_weights_the_processor_and_the_precision(folder,
 
 def test_a_folder_of_text_is_no_face_encoder(tmp_path):
     tr.BertModel(tr.BertConfig(**TINY, vocab_size=20)).save_pretrained(tmp_path)
-    with pytest.raises(MerError, match=r"face\.encoder: .* holds 'bert', which is no vision model"):
+    with pytest.raises(MerError, match=r"face\.encoder: .* holds 'bert', which is no vision transformer"):
         load_face_encoder(FaceParams(encoder=str(tmp_path)))
 
 
-def test_what_a_folder_lacks_is_named(folder, tmp_path):
+def test_what_a_folder_lacks_is_named(tmp_path):
+    params = FaceParams(encoder=str(tmp_path))
     with pytest.raises(MerError, match=r"face\.encoder: .* has no config\.json"):
-        load_face_encoder(FaceParams(encoder=str(tmp_path)))
-    config = tr.ViTConfig(**VISION)
-    config.save_pretrained(tmp_path)
-    with pytest.raises(MerError, match=r"face\.encoder: .*no file named"):
-        load_face_encoder(FaceParams(encoder=str(tmp_path)))
-    tr.ViTModel(config).save_pretrained(tmp_path)
+        load_face_encoder(params)
+    tr.ViTConfig(**VISION).save_pretrained(tmp_path)
     with pytest.raises(MerError, match=r"face\.encoder: .*preprocessor_config\.json"):
-        load_face_encoder(FaceParams(encoder=str(tmp_path)))
+        load_face_encoder(params)
     tr.ViTImageProcessorPil(size={"longest_edge": 30}).save_pretrained(tmp_path)
     with pytest.raises(MerError, match="is no square"):
-        load_face_encoder(FaceParams(encoder=str(tmp_path)))
+        load_face_encoder(params)
+    tr.ViTImageProcessorPil(**SQUARE).save_pretrained(tmp_path)
+    with pytest.raises(MerError, match=r"face\.encoder: .*no file named"):
+        load_face_encoder(params).encode([crops(1)])
 
 
 def test_a_clip_tower_without_its_projection_is_refused(tmp_path):
     tr.CLIPVisionModel(tr.CLIPVisionConfig(**VISION)).save_pretrained(tmp_path)
     tr.CLIPImageProcessorPil(**SHORT).save_pretrained(tmp_path)
     with pytest.raises(MerError, match=r"another kind of model: 'visual_projection\.weight' is missing or"):
-        load_face_encoder(FaceParams(encoder=str(tmp_path)))
+        load_face_encoder(FaceParams(encoder=str(tmp_path))).encode([crops(1)])
 
 
 def test_a_processor_that_does_more_than_the_batch_is_refused(tmp_path):

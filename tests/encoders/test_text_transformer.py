@@ -8,7 +8,7 @@ import torch
 import transformers as tr
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-from mer.encoders.text.transformer import load_text_encoder
+from mer.encoders.text.load import load_text_encoder
 from mer.errors import MerError
 from mer.params import TextParams
 
@@ -195,6 +195,8 @@ def test_nothing_is_encoded_to_nothing(folder):
 
 
 def test_folders_of_another_kind_are_one_clear_line(folder, tmp_path):
+    with pytest.raises(MerError, match=r"text\.encoder: 'nowhere' is neither 'tfidf' nor a Hugging Face folder"):
+        load_text_encoder(TextParams(encoder="nowhere"))
     with pytest.raises(MerError, match=r"text\.encoder: .* has no config\.json"):
         load_text_encoder(TextParams(encoder=str(tmp_path)))
     tr.ViTConfig().save_pretrained(tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -41,7 +42,10 @@ class CropEncoder:
         self._keep_frames = params.frames
         self._batch = params.batch_frames
         self.dimensions = model.width * (2 if self._with_deviation else 1)
-        self.fingerprint = fingerprint("crops-1", model.fingerprint, params.pooling, params.frames)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        return fingerprint("crops-1", self._model.fingerprint, self._with_deviation, self._keep_frames)
 
     def encode(self, batch: Sequence[Crops]) -> list[Features]:
         """Features of each clip's crops; a clip without crops is absent."""

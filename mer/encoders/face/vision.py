@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -34,23 +35,33 @@ def load_vision_encoder(params: FaceParams) -> Encoder[Crops]:
 
 
 class VisionModel:
-    """A vision model with the preprocessing of its folder; `frames` > 1 says that it takes that many at once."""
+    """A vision model with the preprocessing of its folder; `frames` > 1 says that it takes that many at once.
+
+    Making one reads the configuration only; the weights are loaded at the first `embed`.
+    """
 
     def __init__(self, params: FaceParams) -> None:
-        folder = params.encoder
-        config = read_config(folder, KEY)
-        clip = config.model_type in ("clip", "clip_vision_model")
-        kind: Any = CLIPVisionModelWithProjection if clip else AutoModel
+        self._params = params
+        self._config = read_config(params.encoder, KEY)
+        self._is_clip = self._config.model_type in ("clip", "clip_vision_model")
+        vision = getattr(self._config, "vision_config", self._config) if self._is_clip else self._config
+        if not hasattr(vision, "patch_size") or hasattr(vision, "vision_config"):
+            raise MerError(f"{KEY}: {params.encoder} holds '{self._config.model_type}', which is no vision transformer")
+        self._preprocessing = read_preprocessing(params.encoder, KEY)
+        self.frames = int(getattr(vision, "num_frames", 1))
+        self.width = int(vision.projection_dim if self._is_clip else vision.hidden_size)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        return fingerprint("vision-1", folder_digest(self._params.encoder), self._params.dtype)
+
+    @cached_property
+    def _model(self) -> Any:
+        params = self._params
+        kind: Any = CLIPVisionModelWithProjection if self._is_clip else AutoModel
         # A ViT folder without a pooler gets a random one; only the tokens are used.
-        self._model = load_model(
-            kind, folder, KEY, dtype=params.dtype, device=params.device, unused=() if clip else ("pooler.",)
-        )
-        if self._model.main_input_name != "pixel_values":
-            raise MerError(f"{KEY}: {folder} holds '{config.model_type}', which is no vision model")
-        self._preprocessing = read_preprocessing(folder, KEY)
-        self.frames = int(getattr(config, "num_frames", 1))
-        self.width = int(self._model.config.projection_dim if clip else self._model.config.hidden_size)
-        self.fingerprint = fingerprint("vision-1", folder_digest(folder), params.dtype)
+        unused = () if self._is_clip else ("pooler.",)
+        return load_model(kind, params.encoder, KEY, dtype=params.dtype, device=params.device, unused=unused)
 
     def embed(self, crops: Crops) -> NDArray[np.float32]:
         """Vectors [n, width] of crops [n, S, S, 3], or for a video model of clips, [n * frames, S, S, 3]."""
@@ -59,9 +70,8 @@ class VisionModel:
             pixels = pixels.unflatten(0, (-1, self.frames))
         with torch.inference_mode():
             output = self._model(pixel_values=pixels)
-        if "image_embeds" in output:
-            return output.image_embeds.float().cpu().numpy()
-        return output.last_hidden_state.float().mean(dim=1).cpu().numpy()
+        vectors = output.image_embeds.float() if self._is_clip else output.last_hidden_state.float().mean(dim=1)
+        return np.asarray(vectors.cpu().numpy(), np.float32)
 
 
 class VideoEncoder:
@@ -73,7 +83,10 @@ class VideoEncoder:
         self._model = model
         self._clips = max(1, params.batch_frames // model.frames)
         self.dimensions = model.width
-        self.fingerprint = fingerprint("video-1", model.fingerprint)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        return fingerprint("video-1", self._model.fingerprint)
 
     def encode(self, batch: Sequence[Crops]) -> list[Features]:
         """Features of each clip's crops; a clip without crops is absent."""

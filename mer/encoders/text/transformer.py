@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModel, AutoModelForCausalLM, PretrainedConfig
 
-from mer.encoders.base import Encoder, Features, absent
+from mer.encoders.base import Features, absent
 from mer.encoders.batching import batches
 from mer.encoders.pretrained import folder_digest, load_model, read_config
 from mer.encoders.text.tokens import Tokenizer, Tokens, pad
@@ -22,15 +22,6 @@ from mer.params import TextParams
 KEY = "text.encoder"
 VERSION = 1
 """Raise when the same texts, weights and params would give other features."""
-
-
-def load_text_encoder(params: TextParams) -> Encoder[str]:
-    """The encoder of the folder `text.encoder`; for 'tfidf' there is nothing to load, see `TfidfTextEncoder.fit`.
-
-    Raises:
-        MerError: the folder is incomplete, holds no text model, or `text.layers` asks for a block it does not have.
-    """
-    return TransformerTextEncoder(params)
 
 
 class TransformerTextEncoder:
