@@ -10,7 +10,7 @@ from pathlib import Path
 from mer.clips import ClipTable
 from mer.encoders.base import Encoder
 from mer.encoders.text.tfidf import TfidfTextEncoder
-from mer.encoders.text.transformer import load_text_encoder
+from mer.encoders.text.load import load_text_encoder
 from mer.extraction.features import Content, EncoderWorker, for_device, write_features
 from mer.params import ComputeParams, TextParams
 from mer.store.fill import FillReport
