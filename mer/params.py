@@ -77,6 +77,14 @@ class DecodeParams(Section):
 class TranscribeParams(Section):
     prefer: Literal["chinese", "english"] = "chinese"
     """Which of the corpus' own transcripts to use where it has several languages."""
+    asr: str | None = None
+    """Whisper's folder (Hugging Face's or CTranslate2's layout) for clips without a transcript; None leaves them empty."""
+    language: str | None = None
+    """What is spoken, such as `zh`; None lets the model find out, clip by clip."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    batch_windows: Count = 8
+    """Windows of 30 seconds in a batch."""
 
 
 class AudioParams(Section):
@@ -176,8 +184,6 @@ class ModelParams(Section):
     """Attention heads; must divide `width`."""
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.3
     """Share of the encoded features hidden from the classifiers in training."""
-    skip: bool = True
-    """Each classifier also sees the standardised features through a linear path of its own."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the model trains; `auto` takes a GPU where there is one."""
 
@@ -236,14 +242,22 @@ class SelfTrainParams(Section):
     """Clips a step and member."""
     learning_rate: Positive = 1e-3
     """AdamW's for classifiers, falling to zero along a half cosine."""
-    encoder_learning_rate: Annotated[float, Field(ge=0.0)] = 1e-4
-    """AdamW's for pretrained encoders; 0 freezes them."""
+    encoder_learning_rate: Annotated[float, Field(ge=0.0)] = 0.0
+    """AdamW's for a copy of the pretrained encoders in each member; 0 freezes them, and all members share them."""
     weight_decay: Annotated[float, Field(ge=0.0)] = 1e-2
     """AdamW's."""
     oversampling: Fraction = 1.0
     """Exponent: 1 repeats clips until every class is as large as the largest, 0 repeats none."""
-    thresholds: Literal["published", "precision"] = "published"
-    """Fixed thresholds, or per class the lowest that reaches `precision` out of fold."""
+    logit_adjustment: Annotated[float, Field(ge=0.0)] = 0.0
+    """Strength of logit adjustment, the alternative to oversampling: 1 is the published one, 0 is off."""
+    modality_dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Chance that a modality is hidden from a training clip; one always stays."""
+    mixup: Annotated[float, Field(ge=0.0)] = 0.0
+    """Both parameters of the Beta distribution that mixes features and labels of two clips; 0 is off."""
+    ema: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Decay of an average of each member's weights, which then replaces them; 0 is off."""
+    thresholds: Literal["published", "precision", "soft"] = "published"
+    """Fixed thresholds; per class the lowest that reaches `precision` out of fold; or every clip, softly weighted."""
     threshold: Fraction = 0.99
     """A pseudo-label needs this calibrated probability (`published`)."""
     low_threshold: Fraction = 0.85
@@ -252,10 +266,15 @@ class SelfTrainParams(Section):
     """Classes that take `low_threshold`."""
     precision: Fraction = 0.9
     """Target share of right pseudo-labels per class (`precision`)."""
-    pseudo_weight: Annotated[float, Field(ge=0.0)] = 1.0
-    """Weight of a pseudo-labelled clip in the loss; a labelled clip has 1."""
-    voting: Literal["published", "equal"] = "published"
-    """Weights of the audio, face, text and fused classifiers: 0.7, 0.4, 0.3, 0.7, or equal."""
+    quota: Fraction = 0.0
+    """At most this share of the unlabeled clips, shared out by the classes' expected sizes; 0 sets no limit."""
+    pseudo_share: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.5
+    """At most this share of what a member is shown are pseudo-labels."""
+    prior: Literal["labeled", "em", "bbse"] = "labeled"
+    """Expected class sizes among the unlabeled clips: as among the labeled ones, or estimated; see the rounds table."""
+    voting: Literal["published", "equal", "learned", "stacking"] = "published"
+    """Weights of the audio, face, text and fused classifiers: 0.7, 0.4, 0.3, 0.7; equal; learned out of fold; or a
+    regression on their out-of-fold log-probabilities."""
     seed: int = 0
     """Seed of every member's initial weights, batches and dropout."""
 

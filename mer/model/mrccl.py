@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -19,75 +19,71 @@ class Encoders(nn.Module):
         self.modality = nn.ModuleList(ModalityEncoder(features, width, blocks, heads) for features in widths.values())
         self.invariant = InvariantEncoder(width)
 
-    def hat(self, features: list[Tensor]) -> Tensor:
+    def hat(self, features: Sequence[Tensor]) -> Tensor:
         """[B, D_m] a modality -> F-hat [M, B, W]."""
         return torch.stack([encoder(x) for encoder, x in zip(self.modality, features, strict=True)])
 
-    def forward(self, features: list[Tensor]) -> Tensor:
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
         """[B, D_m] a modality -> H [M, B, W]."""
         return self.invariant(self.hat(features))
 
 
-class MRCCL(nn.Module):
-    """Classifiers on H of each modality and on their concatenation.
+class Heads(nn.Module):
+    """A classifier on H of each modality and, where there are several, one on their concatenation."""
 
-    With `skip`, each classifier also sees the standardised features through a linear path of its own, so that the
-    model holds logistic regression as a special case. All classifiers start at zero logits.
-    """
-
-    def __init__(self, encoders: Encoders, widths: Mapping[str, int], classes: int, width: int, skip: bool) -> None:
+    def __init__(self, modalities: Sequence[str], classes: int, width: int) -> None:
         super().__init__()
-        self.encoders = encoders
-        self.heads = head_names(widths)
-        parts = [*([m] for m in widths), *([list(widths)] if len(widths) > 1 else [])]
-        self.classify = nn.ModuleList(Classifier(len(part) * width, width, classes) for part in parts)
-        self.skip = nn.ModuleList(_zero_linear(sum(widths[m] for m in part), classes) for part in parts if skip)
+        self.single = nn.ModuleList(Classifier(width, width, classes) for _ in modalities)
+        self.fused = Classifier(len(modalities) * width, width, classes) if len(modalities) > 1 else None
 
-    def forward(self, features: list[Tensor], present: Tensor, keep: Tensor | None = None) -> Tensor:
+    def forward(self, h: Sequence[Tensor], present: Tensor, keep: Tensor | None = None) -> Tensor:
         """Logits of every head.
 
         Args:
-            features: [B, D_m] a modality, standardised, zero where absent.
-            present: bool [B, M].
+            h: [B, W] a modality.
+            present: bool [B, M]; what is absent is zero to the fused head.
             keep: [B, M, W], dropout's factors on H; None in evaluation.
 
         Returns:
             [B, heads, C] in the order of `head_names`.
         """
-        h = [masked(x, present[:, m]) for m, x in enumerate(self.encoders(features))]  # M of [B, W]
+        h = [masked(x, present[:, m]) for m, x in enumerate(h)]
         if keep is not None:
             h = [x * keep[:, m] for m, x in enumerate(h)]
-        inputs, raw = list(h), list(features)
-        if len(h) > 1:
-            inputs.append(torch.cat(h, dim=-1))
-            raw.append(torch.cat(features, dim=-1))
-        logits = [classify(x) for classify, x in zip(self.classify, inputs, strict=True)]
-        if len(self.skip):
-            logits = [y + path(x) for y, path, x in zip(logits, self.skip, raw, strict=True)]
+        logits = [classify(x) for classify, x in zip(self.single, h, strict=True)]
+        if self.fused is not None:
+            logits.append(self.fused(torch.cat(h, dim=-1)))
         return torch.stack(logits, dim=1)
 
 
+class MRCCL(nn.Module):
+    """Encoders and heads in one, for training both."""
+
+    def __init__(self, encoders: Encoders, heads: Heads) -> None:
+        super().__init__()
+        self.encoders = encoders
+        self.heads = heads
+
+    def forward(self, features: Sequence[Tensor], present: Tensor, keep: Tensor | None = None) -> Tensor:
+        """As `Heads`, from standardised features: [B, D_m] a modality."""
+        return self.heads(list(self.encoders(features)), present, keep)
+
+
 class Classifier(nn.Module):
-    """A small MLP whose last layer starts at zero."""
+    """A small MLP that starts at zero logits."""
 
     def __init__(self, features: int, width: int, classes: int) -> None:
         super().__init__()
         self.hidden = nn.Linear(features, width)
-        self.output = _zero_linear(width, classes)
+        self.output = nn.Linear(width, classes)
+        nn.init.zeros_(self.output.weight)
+        nn.init.zeros_(self.output.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, D] -> logits [B, C]."""
         return self.output(nn.functional.gelu(self.hidden(x)))
 
 
-def head_names(modalities: Mapping[str, int] | tuple[str, ...]) -> tuple[str, ...]:
-    """The classifiers of MR-CCL: one a modality, and `fused` where there are several."""
-    names = tuple(modalities)
-    return (*names, "fused") if len(names) > 1 else names
-
-
-def _zero_linear(features: int, classes: int) -> nn.Linear:
-    linear = nn.Linear(features, classes)
-    nn.init.zeros_(linear.weight)
-    nn.init.zeros_(linear.bias)
-    return linear
+def head_names(modalities: Sequence[str]) -> tuple[str, ...]:
+    """Names of the heads: one a modality, and `fused` where there are several."""
+    return (*modalities, "fused") if len(modalities) > 1 else tuple(modalities)

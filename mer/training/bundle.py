@@ -17,11 +17,11 @@ from mer.params import ModelParams
 from mer.training.classifier import heads_of, make_classifier
 from mer.training.determinism import pick_device
 from mer.training.features import grouped
-from mer.training.inputs import make_inputs
+from mer.training.frontend import ROWS, Frontend, Inputs
 from mer.training.jury import Jury
-from mer.training.members import ROWS, Members
-from mer.training.pretrain import Pretrained, make_encoders
-from mer.training.standardise import Standardiser, standardiser_tensors, standardisers_from
+from mer.training.members import Members
+from mer.training.pretrain import make_encoders
+from mer.training.standardise import standardiser_tensors, standardisers_from
 from mer.training.tensors import read_tensors, write_tensors
 
 
@@ -31,7 +31,7 @@ class Bundle:
 
     members: Members
     jury: Jury
-    standardisers: Mapping[str, Standardiser]
+    frontend: Frontend
     classes: tuple[str, ...]
     model: ModelParams
     extra: dict[str, Any] = field(default_factory=dict)
@@ -56,12 +56,15 @@ class Bundle:
         Raises:
             MerError: a modality is missing or has another width than in training.
         """
-        for name, fitted in self.standardisers.items():
+        for name, fitted in self.frontend.standardisers.items():
             width = features[name].shape[1] if name in features else None
             if width != len(fitted.mean):
                 raise MerError(f"the bundle expects {len(fitted.mean)} {name} features a clip, found {width or 'none'}")
         codes = grouped(groups) if groups is not None and self.model.normalise == "group" else None
-        inputs = make_inputs(self.standardisers, features, present, codes, pick_device(self.model.device))
+        return self.predict_inputs(self.frontend(features, present, codes, pick_device(self.model.device)))
+
+    def predict_inputs(self, inputs: Inputs) -> NDArray[np.float32]:
+        """Class probabilities [N, C] of clips that went through the frontend."""
         parts = []
         for start in range(0, len(inputs), ROWS):
             part = inputs[start : start + ROWS]
@@ -76,12 +79,16 @@ class Bundle:
         tensors = {f"members.{name}": value for name, value in self.members.stack.items()}
         tensors |= {"jury.temperature": torch.from_numpy(self.jury.temperature)}
         tensors |= {"jury.weights": torch.from_numpy(self.jury.weights)}
-        tensors |= standardiser_tensors(self.standardisers)
+        if self.jury.stacking is not None:
+            tensors |= {"jury.stacking": torch.from_numpy(self.jury.stacking)}
+        if self.frontend.encoders is not None:
+            tensors |= {f"encoders.{name}": value for name, value in self.frontend.encoders.state_dict().items()}
+        tensors |= standardiser_tensors(self.frontend.standardisers)
         write_tensors(folder / "members.safetensors", tensors, {})
         about = {
             "classes": list(self.classes),
-            "widths": {name: fitted.width for name, fitted in self.standardisers.items()},
-            "heads": list(heads_of(self.model, tuple(self.standardisers))),
+            "widths": self.frontend.widths,
+            "heads": list(heads_of(self.model)),
             "model": self.model.model_dump(mode="json"),
             "extra": self.extra,
         }
@@ -102,10 +109,15 @@ def load_bundle(folder: str | Path) -> Bundle:
         model = ModelParams.model_validate(about["model"])
         standardisers = standardisers_from(tensors, tuple(about["widths"]))
         encoders = make_encoders(about["widths"], model)
-        architecture = make_classifier(Pretrained(encoders, standardisers, model), len(about["classes"]))
+        own = {k.removeprefix("encoders."): v for k, v in tensors.items() if k.startswith("encoders.")}
+        if own:
+            encoders.load_state_dict(own)
+        architecture = make_classifier(model, about["widths"], len(about["classes"]), None if own else encoders)
         stack = {name: tensors[f"members.{name}"] for name in architecture.state_dict()}
-        jury = Jury(tensors["jury.temperature"].numpy(), tensors["jury.weights"].numpy())
+        stacking = tensors["jury.stacking"].numpy() if "jury.stacking" in tensors else None
+        jury = Jury(tensors["jury.temperature"].numpy(), tensors["jury.weights"].numpy(), stacking)
+        frontend = Frontend(standardisers, encoders.requires_grad_(False) if own else None)
         classes, extra = tuple(about["classes"]), about["extra"]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise MerError(f"{folder}: not a bundle: {error}") from None
-    return Bundle(Members(architecture, stack), jury, standardisers, classes, model, extra)
+    return Bundle(Members(architecture, stack), jury, frontend, classes, model, extra)

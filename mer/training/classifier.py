@@ -1,31 +1,46 @@
-"""Makes the untrained classifier that `model.kind` names."""
+"""Makes the untrained member that `model.kind` names."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 
 from torch import nn
 
-from mer.model.mrccl import MRCCL, head_names
-from mer.model.voting import PUBLISHED
+from mer.model.baselines import Attention, CrossModal, Logistic, LowRankFusion, TensorFusion
+from mer.model.mrccl import MRCCL, Encoders, Heads, head_names
 from mer.params import ModelParams
-from mer.training.pretrain import Pretrained
 
 
-def make_classifier(pretrained: Pretrained, classes: int) -> nn.Module:
-    """A classifier that starts from the pretrained encoders; the caller seeds torch.
+def make_classifier(
+    model: ModelParams, widths: Mapping[str, int], classes: int, encoders: Encoders | None
+) -> nn.Module:
+    """A member; the caller seeds torch.
 
-    Its forward takes ([B, D_m] a modality, present bool [B, M], keep [B, M, W] or None) and gives [B, heads, C].
+    Args:
+        model: `kind` and sizes.
+        widths: modality -> columns of its standardised features.
+        classes: C.
+        encoders: to start from, copied; None where the inputs are encoded already.
+
+    Returns:
+        A module that takes ([B, D_m] a modality, present bool [B, M], keep [B, M, W] or None) to [B, heads, C].
     """
-    model, widths = pretrained.model, pretrained.widths
-    return MRCCL(copy.deepcopy(pretrained.encoders), widths, classes, model.width, model.skip)
+    if model.kind == "logistic":
+        return Logistic(widths, classes)
+    if model.kind == "attention":
+        return Attention(widths, classes, model.width)
+    if model.kind == "tfn":
+        return TensorFusion(widths, classes, model.width)
+    if model.kind == "lmf":
+        return LowRankFusion(widths, classes, model.width)
+    if model.kind == "mult":
+        return CrossModal(widths, classes, model.width)
+    heads = Heads(tuple(widths), classes, model.width)
+    return heads if encoders is None else MRCCL(copy.deepcopy(encoders), heads)
 
 
-def heads_of(model: ModelParams, modalities: tuple[str, ...]) -> tuple[str, ...]:
-    """Names of the classifier's heads."""
-    return head_names(modalities)
-
-
-def published_weights(heads: tuple[str, ...]) -> list[float]:
-    """The published voting weight of each head."""
-    return [PUBLISHED[head] for head in heads]
+def heads_of(model: ModelParams) -> tuple[str, ...]:
+    """Names of the member's heads, in the order of its logits."""
+    names = tuple(name for name in ("audio", "face", "text") if name in model.modalities)
+    return head_names(names) if model.kind == "mrccl" else ("fused",)

@@ -19,8 +19,8 @@ from torch.func import functional_call, stack_module_state, vmap
 
 from mer.model.voting import head_presence
 from mer.params import Params, SelfTrainParams
-from mer.training.inputs import Inputs
-from mer.training.sampling import batch_order, repeats
+from mer.training.batches import Batches, TrainingSet
+from mer.training.frontend import Inputs
 
 TOGETHER = 32
 """Members in one stack at most: it bounds the memory, and no result depends on it."""
@@ -29,17 +29,7 @@ ROWS = 4096
 """Clips judged at once."""
 
 Stack = dict[str, Tensor]
-Observer = Callable[[int, int, "Members", NDArray[np.float64]], None]
-
-
-@dataclass(frozen=True)
-class TrainingSet:
-    """What one member learns: `rows` int64 [n] of the inputs, `targets` float32 [n, C], `weights` float32 [n]."""
-
-    rows: NDArray[np.int64]
-    targets: NDArray[np.float32]
-    weights: NDArray[np.float32]
-    seed: tuple[int, ...]
+Observer = Callable[[int, "Members", NDArray[np.float64]], None]
 
 
 @dataclass(frozen=True)
@@ -60,13 +50,14 @@ class Members:
     @torch.no_grad()
     def logits(self, inputs: Inputs) -> Tensor:
         """Every member's logits of every clip: [members, N, heads, C]."""
-        self.architecture.eval()
+        architecture = self.architecture
 
         def one(stack: Stack, features: list[Tensor], present: Tensor) -> Tensor:
-            return functional_call(self.architecture, stack, (features, present))
+            return functional_call(architecture, stack, (features, present))
 
         every = vmap(one, in_dims=(0, None, None))
-        parts = [inputs[start : start + ROWS] for start in range(0, len(inputs), ROWS)]
+        starts = range(0, max(1, len(inputs)), ROWS)
+        parts = [inputs[start : start + ROWS] for start in starts]
         return torch.cat([every(self.stack, part.features, part.present) for part in parts], dim=1)
 
 
@@ -74,8 +65,9 @@ def train_members(
     make: Callable[[], nn.Module],
     sets: Sequence[TrainingSet],
     inputs: Inputs,
+    classes: int,
     params: Params,
-    observe: Observer | None = None,
+    observe: Callable[[int, int, Members, NDArray[np.float64]], None] | None = None,
 ) -> Members:
     """Train one member a training set.
 
@@ -83,6 +75,7 @@ def train_members(
         make: an untrained member; torch's generator is seeded from the set's seed before each call.
         sets: what each member learns.
         inputs: features of all clips, resident on the device.
+        classes: C.
         params: `model` and `self_train` are read.
         observe: called ten times along the way for each stack, with the place of the stack's first member, the step,
             the stack and each member's mean loss since the last time.
@@ -90,7 +83,7 @@ def train_members(
     stacks = []
     for start in range(0, len(sets), TOGETHER):
         told = None if observe is None else partial(observe, start)
-        stacks.append(_train_stack(make, sets[start : start + TOGETHER], inputs, params, told))
+        stacks.append(_train_stack(make, sets[start : start + TOGETHER], inputs, classes, params, told))
     whole = {name: torch.cat([part.stack[name] for part in stacks]) for name in stacks[0].stack}
     return Members(stacks[0].architecture, whole)
 
@@ -99,88 +92,79 @@ def _train_stack(
     make: Callable[[], nn.Module],
     sets: Sequence[TrainingSet],
     inputs: Inputs,
+    classes: int,
     params: Params,
-    observe: Callable[[int, Members, NDArray[np.float64]], None] | None,
+    observe: Observer | None,
 ) -> Members:
     settings, device = params.self_train, inputs.present.device
-    models = []
-    for part in sets:
-        torch.manual_seed(int(np.random.SeedSequence(part.seed).generate_state(1)[0]))
-        models.append(make().to(device))
+    models = [_seeded(make, part.seed).to(device) for part in sets]
     stack, _ = stack_module_state(models)
-    architecture = models[0]
-    members = Members(architecture, stack)
+    members = Members(models[0], stack)
     optimiser = _optimiser(stack, settings)
-    falling = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: 0.5 + 0.5 * math.cos(math.pi * step / settings.steps)
-    )
-    batches = _Batches(sets, inputs, params)
-    loss_of = vmap(_make_loss(architecture))
-    window, observed = np.zeros(len(sets)), max(1, settings.steps // 10)
+    fall = partial(_half_cosine, steps=settings.steps)
+    falling = torch.optim.lr_scheduler.LambdaLR(optimiser, fall)
+    average = [value.detach().clone() for value in stack.values()] if settings.ema else []
+    batches = Batches(sets, inputs, classes, params)
+    shift = torch.from_numpy(np.stack([_log_prior(part, classes, settings) for part in sets])).to(device)
+    loss_of = vmap(_make_loss(models[0]))
+    window, observed = torch.zeros(len(sets), device=device), max(1, settings.steps // 10)
     for step in range(settings.steps):
-        architecture.train()
-        losses = loss_of(stack, *batches(step))  # [members]
+        batch = batches(step)
+        losses = loss_of(stack, batch.features, batch.present, batch.targets, batch.weights, batch.keep, shift)
         optimiser.zero_grad()
         losses.sum().backward()
         optimiser.step()
         falling.step()
-        window += losses.detach().cpu().numpy()
+        if average:
+            torch._foreach_lerp_(average, [value.detach() for value in stack.values()], 1 - settings.ema)
+        window += losses.detach()
         if observe is not None and (step + 1) % observed == 0:
-            observe(step + 1, members, window / observed)
-            window[:] = 0
-    return Members(architecture, {name: value.detach() for name, value in stack.items()})
+            observe(step + 1, members, (window / observed).cpu().numpy())
+            window.zero_()
+    values = average or [value.detach() for value in stack.values()]
+    return Members(models[0].requires_grad_(False), dict(zip(stack, values, strict=True)))
+
+
+def _seeded(make: Callable[[], nn.Module], seed: tuple[int, ...]) -> nn.Module:
+    torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
+    return make()
+
+
+def _half_cosine(step: int, steps: int) -> float:
+    return 0.5 + 0.5 * math.cos(math.pi * step / steps)
 
 
 def _optimiser(stack: Stack, settings: SelfTrainParams) -> torch.optim.Optimizer:
+    """AdamW, whose step of one member is the same whoever stands beside it; encoders have a rate of their own."""
     encoders = [value for name, value in stack.items() if name.startswith("encoders.")]
     others = [value for name, value in stack.items() if not name.startswith("encoders.")]
-    for value in encoders:
-        value.requires_grad_(settings.encoder_learning_rate > 0)
     groups = [{"params": others, "lr": settings.learning_rate}]
-    if encoders and settings.encoder_learning_rate > 0:
+    if encoders:
         groups.append({"params": encoders, "lr": settings.encoder_learning_rate})
     return torch.optim.AdamW(groups, weight_decay=settings.weight_decay, fused=True)
 
 
+def _log_prior(part: TrainingSet, classes: int, settings: SelfTrainParams) -> NDArray[np.float32]:
+    """What logit adjustment (Menon et al. 2021, eq. 10) adds to the logits in training, [C]."""
+    counts = np.bincount(part.labels, weights=part.weights, minlength=classes)
+    return (settings.logit_adjustment * np.log((counts + 1) / (counts + 1).sum())).astype(np.float32)
+
+
 def _make_loss(architecture: nn.Module) -> Callable[..., Tensor]:
     def loss(
-        stack: Stack, features: list[Tensor], present: Tensor, target: Tensor, weight: Tensor, keep: Tensor
+        stack: Stack,
+        features: list[Tensor],
+        present: Tensor,
+        targets: Tensor,
+        weights: Tensor,
+        keep: Tensor,
+        shift: Tensor,
     ) -> Tensor:
         """Weighted cross-entropy of one member's batch, averaged over the heads that see something."""
-        logits = functional_call(architecture, stack, (features, present, keep))  # [B, heads, C]
-        entropy = -(target[:, None] * logits.log_softmax(dim=-1)).sum(dim=-1)  # [B, heads]
+        logits = functional_call(architecture, stack, (features, present, keep)) + shift  # [B, heads, C]
+        entropy = -(targets[:, None] * logits.log_softmax(dim=-1)).sum(dim=-1)  # [B, heads]
         heard = head_presence(present, logits.shape[1]).to(entropy)
         per_clip = (entropy * heard).sum(dim=1) / heard.sum(dim=1).clamp(min=1)
-        return (per_clip * weight).mean()
+        return (per_clip * weights).mean()
 
     return loss
-
-
-class _Batches:
-    """Batches of all members at once, each drawn from the member's own generator."""
-
-    def __init__(self, sets: Sequence[TrainingSet], inputs: Inputs, params: Params) -> None:
-        settings, device = params.self_train, inputs.present.device
-        self.inputs = inputs
-        self.size = settings.batch_size
-        self.dropout = params.model.dropout
-        self.shape = (self.size, inputs.present.shape[1], params.model.width)
-        self.generators = [np.random.default_rng(part.seed) for part in sets]
-        rows, targets, weights = [], [], []
-        for part, generator in zip(sets, self.generators, strict=True):
-            times = repeats(part.targets.argmax(axis=1), settings.oversampling)
-            order = batch_order(times, settings.steps * self.size, generator)
-            rows.append(part.rows[order])
-            targets.append(part.targets[order])
-            weights.append(part.weights[order])
-        shape = (len(sets), settings.steps, self.size)
-        self.rows = torch.from_numpy(np.stack(rows)).reshape(shape).to(device)
-        self.targets = torch.from_numpy(np.stack(targets)).reshape(*shape, -1).to(device)
-        self.weights = torch.from_numpy(np.stack(weights)).reshape(shape).to(device)
-
-    def __call__(self, step: int) -> tuple[list[Tensor], Tensor, Tensor, Tensor, Tensor]:
-        """Features [members, B, D] a modality, present [members, B, M], targets, weights, dropout's factors."""
-        batch = self.inputs.take(self.rows[:, step])
-        draws = np.stack([generator.random(self.shape, dtype=np.float32) for generator in self.generators])
-        keep = torch.from_numpy(draws >= self.dropout).to(batch.present.device) / (1 - self.dropout)
-        return batch.features, batch.present, self.targets[:, step], self.weights[:, step], keep

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mer.training.batches import TrainingSet
 from mer.training.features import FeatureSet
-from mer.training.members import TrainingSet
 from mer.training.pseudo_labels import PseudoLabels
 
 WHOLE = -1
@@ -79,23 +79,24 @@ def make_nests(features: FeatureSet, labeled: NDArray[np.int64], seed: int) -> l
 
 
 def training_set(
-    member: Member,
-    nest: Nest,
-    labels: NDArray[np.int64],
-    classes: int,
-    pseudo: PseudoLabels | None,
-    seed: Sequence[int],
-    pseudo_weight: float,
+    member: Member, nest: Nest, labels: NDArray[np.int64], pseudo: PseudoLabels | None, seed: Sequence[int]
 ) -> TrainingSet:
-    """Labels of the nest's other folds, and those pseudo-labels that the member will not be asked to judge."""
+    """Labels of the nest's other folds, and those pseudo-labels that the member will not be asked to judge.
+
+    Args:
+        member: who learns.
+        nest: its nest.
+        labels: int64 [N], of all clips.
+        pseudo: the nest's, or None.
+        seed: of the run and the round; the member's own is added.
+    """
     rows = nest.labeled[nest.folds != member.inner]
-    targets = np.eye(classes, dtype=np.float32)[labels[rows]]
-    weights = np.ones(len(rows), np.float32)
+    known, weights, added = labels[rows], np.ones(len(rows), np.float32), np.zeros(len(rows), bool)
     if pseudo is not None:
         judged = np.zeros(len(labels), bool)
         judged[nest.unlabeled[nest.parts == member.inner]] = True
         joined = pseudo.take(~judged[pseudo.rows])
-        rows = np.concatenate([rows, joined.rows])
-        targets = np.concatenate([targets, joined.targets])
-        weights = np.concatenate([weights, joined.weights * pseudo_weight])
-    return TrainingSet(rows, targets, weights.astype(np.float32), (*seed, member.seed, *member.excluded))
+        rows, known = np.concatenate([rows, joined.rows]), np.concatenate([known, joined.label])
+        weights = np.concatenate([weights, joined.weights])
+        added = np.concatenate([added, np.ones(len(joined), bool)])
+    return TrainingSet(rows, known, weights, added, (*seed, member.seed, *member.excluded))

@@ -21,7 +21,7 @@ from mer.model.noise import add_noise, alpha_bar
 from mer.params import ModelParams, Params, PretrainParams
 from mer.training.determinism import deterministic, pick_device
 from mer.training.features import FeatureSet, grouped
-from mer.training.inputs import Inputs, make_inputs
+from mer.training.frontend import Frontend, Inputs
 from mer.training.standardise import Standardiser, fit_standardiser, standardiser_tensors, standardisers_from
 from mer.training.tensors import read_tensors, write_tensors
 
@@ -75,7 +75,8 @@ def make_encoders(widths: Mapping[str, int], model: ModelParams) -> Encoders:
 def pretrain(features: FeatureSet, params: Params) -> Pretrained:
     """Fit standardisers on all clips, then train the encoders until held-out retrieval stops rising.
 
-    No label is read. With `pretrain.epochs` 0 the encoders stay as they were initialised.
+    No label is read. With `pretrain.epochs` 0 the encoders stay as they were initialised, and so do those of a
+    `model.kind` that has no use for them.
 
     Raises:
         MerError: a modality that `model.modalities` names has no features.
@@ -88,13 +89,14 @@ def pretrain(features: FeatureSet, params: Params) -> Pretrained:
             name: fit_standardiser(x, features.present[name], params.model.components, groups)
             for name, x in features.features.items()
         }
-        inputs = make_inputs(standardisers, features.features, features.present, groups, device)
+        inputs = Frontend(standardisers, encoders=None)(features.features, features.present, groups, device)
         encoders = make_encoders({name: fit.width for name, fit in standardisers.items()}, params.model).to(device)
-        best, curve = _train(encoders, inputs, params)
+        epochs = params.pretrain.epochs if params.model.kind == "mrccl" else 0
+        best, curve = _train(encoders, inputs, params, epochs)
     return Pretrained(best.cpu(), standardisers, params.model, curve)
 
 
-def _train(encoders: Encoders, inputs: Inputs, params: Params) -> tuple[Encoders, list[dict[str, float]]]:
+def _train(encoders: Encoders, inputs: Inputs, params: Params, epochs: int) -> tuple[Encoders, list[dict[str, float]]]:
     settings = params.pretrain
     device = inputs.present.device
     contrast = CombinatorialContrast(
@@ -105,14 +107,14 @@ def _train(encoders: Encoders, inputs: Inputs, params: Params) -> tuple[Encoders
     batches = max(1, math.ceil(len(train) / settings.batch_size))
     parameters = [*encoders.parameters(), *contrast.parameters()]
     optimiser = torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=settings.weight_decay)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(1, settings.epochs * batches))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(1, epochs * batches))
     noise = _Noise(settings)
     curve = [{"epoch": 0.0, **_retrieval(encoders, inputs.take(held_out))}]
     best, best_score, best_epoch = copy.deepcopy(encoders), _mean_retrieval(curve[0]), 0
-    for epoch in range(1, settings.epochs + 1):
+    for epoch in range(1, epochs + 1):
         sums = torch.zeros(len(contrast.log_temperature), device=device)
         for rows in np.array_split(order.permutation(train), batches):
-            batch = inputs.take(torch.from_numpy(rows).to(device))
+            batch = inputs.take(rows)
             terms = contrast(encoders, batch.features, noise(batch.features), batch.present)
             optimiser.zero_grad()
             _total(terms, contrast, settings).backward()

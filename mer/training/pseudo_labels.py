@@ -1,4 +1,4 @@
-"""Which judgements of unlabeled clips become pseudo-labels."""
+"""Which judgements of unlabeled clips become pseudo-labels, and how much each counts."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from mer.params import SelfTrainParams
 
 @dataclass(frozen=True)
 class PseudoLabels:
-    """Accepted clips: `rows` int64 [n] of the feature set, `targets` float32 [n, C]; `weights`, `confidence` and
-    `agreeing` (share of the judging members with the same label) float32 [n]."""
+    """Accepted clips: `rows` int64 [n] of the feature set, `label` int64 [n]; `weights`, `confidence` and `agreeing`
+    (share of the judging members with the same label) float32 [n]; `round` int64 [n]."""
 
     rows: NDArray[np.int64]
-    targets: NDArray[np.float32]
+    label: NDArray[np.int64]
     weights: NDArray[np.float32]
     confidence: NDArray[np.float32]
     agreeing: NDArray[np.float32]
+    round: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -38,17 +39,16 @@ def class_thresholds(
     """The confidence that a pseudo-label of each class needs, float32 [C].
 
     Args:
-        settings: `published` takes the fixed thresholds, `precision` the lowest one whose out-of-fold pseudo-labels of
-            that class would be right often enough; a class in which none is gets no pseudo-labels.
+        settings: `published` takes the fixed thresholds; `precision` the lowest one whose out-of-fold pseudo-labels of
+            that class would be right often enough, and none for a class that never is; `soft` takes every clip.
         classes: names of the C classes.
         probabilities, labels: calibrated and out-of-fold, [n, C] and int64 [n].
-
     """
+    if settings.thresholds == "soft":
+        return np.zeros(len(classes), np.float32)
     if settings.thresholds == "published":
-        return np.array(
-            [settings.low_threshold if name in settings.low_classes else settings.threshold for name in classes],
-            np.float32,
-        )
+        low = [name in settings.low_classes for name in classes]
+        return np.where(low, settings.low_threshold, settings.threshold).astype(np.float32)
     return np.array(
         [_lowest_precise(probabilities, labels, c, settings.precision) for c in range(len(classes))], np.float32
     )
@@ -70,11 +70,39 @@ def accept(
     probabilities: NDArray[np.float32],
     agreeing: NDArray[np.float32],
     thresholds: NDArray[np.float32],
+    prior: NDArray[np.float64],
+    settings: SelfTrainParams,
+    number: int,
 ) -> PseudoLabels:
-    """Keep the clips whose best class reaches its threshold; the target is that class."""
+    """Choose pseudo-labels among the judged clips.
+
+    Args:
+        rows: int64 [n].
+        probabilities: calibrated, [n, C].
+        agreeing: [n].
+        thresholds: [C].
+        prior: [C], the expected share of each class; `self_train.quota` is shared out by it.
+        settings: `quota`, and whether weights are `soft`.
+        number: the round.
+    """
     label = probabilities.argmax(axis=1)
     confidence = probabilities.max(axis=1)
-    targets = np.eye(probabilities.shape[1], dtype=np.float32)[label]
-    return PseudoLabels(rows, targets, np.ones_like(confidence), confidence, agreeing).take(
-        confidence >= thresholds[label]
-    )
+    weights = soft_weights(confidence) if settings.thresholds == "soft" else np.ones_like(confidence)
+    taken = confidence >= thresholds[label]
+    if settings.quota:
+        most = np.floor(settings.quota * len(rows) * prior).astype(int)
+        for c, limit in enumerate(most):
+            own = np.flatnonzero(taken & (label == c))
+            taken[own[np.argsort(-confidence[own], kind="stable")][limit:]] = False
+    return PseudoLabels(rows, label, weights, confidence, agreeing, np.full(len(rows), number)).take(taken)
+
+
+def soft_weights(confidence: NDArray[np.float32]) -> NDArray[np.float32]:
+    """SoftMatch's weights (Chen et al. 2023, eq. 8): 1 above the mean confidence, falling as a Gaussian below it.
+
+    The Gaussian is as wide as half the confidences' standard deviation, as in the authors' code.
+    """
+    if not len(confidence):
+        return confidence
+    below = np.minimum(confidence - confidence.mean(), 0)
+    return np.exp(-(below**2) / (2 * max(float(confidence.var()), 1e-12) / 4)).astype(np.float32)
