@@ -1,0 +1,93 @@
+"""Train the tiny HuBERT: `python -m sample.train_hubert`, from the root of the repository.
+
+The first iteration of the HuBERT paper: units are k-means clusters of MFCC of the corpus' own speech. No label is read.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.cluster import MiniBatchKMeans
+from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
+
+from mer.training.masked_prediction import EpochScores, MaskedPrediction, train_masked_prediction
+from mer.training.mfcc import mfcc_with_deltas
+from mer.training.speech_batches import Utterance
+from sample.params import HubertParams, load_params
+from sample.video import read_audio
+
+THREADS = 2
+"""Fixed: the number of threads changes the last bits of a sum."""
+
+
+def train_hubert(params: HubertParams, waveforms: list[NDArray[np.float32]]) -> tuple[HubertModel, list[EpochScores]]:
+    """A HuBERT trained on `waveforms`, each [samples] at 16 kHz, and its training curve."""
+    utterances = label_with_units(waveforms, params)
+    torch.manual_seed(params.seed)
+    model = HubertModel(tiny_config(params))
+    how = MaskedPrediction(
+        units=params.units,
+        epochs=params.epochs,
+        learning_rate=params.learning_rate,
+        batch_seconds=params.batch_seconds,
+        seed=params.seed,
+    )
+    scores = train_masked_prediction(model, lambda: utterances, how, device=torch.device("cpu"), on_epoch=_print)
+    return model, scores
+
+
+def label_with_units(waveforms: list[NDArray[np.float32]], params: HubertParams) -> list[Utterance]:
+    """Number the k-means cluster of each 20 ms frame's MFCC."""
+    features = [mfcc_with_deltas(waveform)[::2] for waveform in waveforms]  # 10 ms -> HuBERT's 20 ms
+    kmeans = MiniBatchKMeans(params.units, batch_size=10_000, n_init=3, max_no_improvement=20, random_state=params.seed)
+    kmeans.fit(np.concatenate(features))
+    return [Utterance(w, kmeans.predict(f)) for w, f in zip(waveforms, features, strict=True)]
+
+
+def tiny_config(params: HubertParams) -> HubertConfig:
+    """HuBERT-base with everything narrower; convolutions, and so the frame rate, are its own."""
+    return HubertConfig(
+        conv_dim=(params.channels,) * 7,
+        hidden_size=params.hidden,
+        intermediate_size=4 * params.hidden,
+        num_hidden_layers=params.layers,
+        num_attention_heads=params.heads,
+        num_conv_pos_embeddings=32,
+        num_conv_pos_embedding_groups=4,
+        layerdrop=0.0,
+        hidden_dropout=0.0,
+        attention_dropout=0.0,
+        activation_dropout=0.0,
+        feat_proj_dropout=0.0,
+        final_dropout=0.0,
+    )
+
+
+def read_speech(corpus: Path) -> list[NDArray[np.float32]]:
+    """Sound tracks of all clips in the order of their names, without the silent ones."""
+    files = sorted(corpus.glob("video-*/*.mp4"), key=lambda file: file.name)
+    return [waveform for waveform in map(read_audio, files) if waveform.any()]
+
+
+def main() -> None:
+    torch.set_num_threads(THREADS)
+    model, scores = train_hubert(load_params().hubert, read_speech(Path("sample/corpus")))
+    model.save_pretrained("sample/hubert")
+    Wav2Vec2FeatureExtractor(do_normalize=False, return_attention_mask=False).save_pretrained("sample/hubert")
+    with open("sample/hubert_curve.csv", "w", encoding="utf-8", newline="") as file:
+        rows = csv.DictWriter(file, ["epoch", "loss", "accuracy", "majority"], lineterminator="\n")
+        rows.writeheader()
+        rows.writerows({key: round(value, 5) for key, value in asdict(row).items()} for row in scores)
+
+
+def _print(scores: EpochScores) -> None:
+    print(f"epoch {scores.epoch}: loss {scores.loss:.3f}, masked units right {scores.accuracy:.3f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
