@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Protocol
@@ -13,6 +11,7 @@ from numpy.typing import NDArray
 
 from mer.encoders.base import Features, absent
 from mer.params import FaceParams
+from mer.store.keys import digest
 
 Crops = NDArray[np.uint8]
 """[n, size, size, 3] in RGB."""
@@ -45,7 +44,7 @@ class CropEncoder:
 
     @cached_property
     def fingerprint(self) -> str:
-        return fingerprint("crops-1", self._model.fingerprint, self._with_deviation, self._keep_frames)
+        return digest("crops-1", self._model.fingerprint, self._with_deviation, self._keep_frames)
 
     def encode(self, batch: Sequence[Crops]) -> list[Features]:
         """Features of each clip's crops; a clip without crops is absent."""
@@ -63,8 +62,3 @@ class CropEncoder:
         parts = [vectors.mean(0), vectors.std(0)] if self._with_deviation else [vectors.mean(0)]
         values = vectors.astype(np.float16) if self._keep_frames else None
         return Features(np.concatenate(parts).astype(np.float32), frames=len(vectors), ok=True, values=values)
-
-
-def fingerprint(*parts: str | int | float | bool | None) -> str:
-    """SHA-256, in hex, of plain values."""
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +11,7 @@ from mer.encoders.face.crops import FaceCrops
 from mer.encoders.face.detection import Box, Detection, FaceDetector, Image, load_detector
 from mer.encoders.face.track import LEAST_OVERLAP, Track, choose, link, overlap
 from mer.params import FaceParams
+from mer.store.keys import digest
 
 VERSION = 1
 """Raise when the same frames and params would give other crops."""
@@ -34,7 +33,7 @@ class FaceCropper:
         self._size = params.crop_size
         self._whole_frames = params.on_missing == "whole_frame"
         config = [VERSION, self._detector.fingerprint, params.smallest, params.crop_size, params.on_missing]
-        self.fingerprint = hashlib.sha256(json.dumps(config).encode()).hexdigest()
+        self.fingerprint = digest(config)
         """Hex digest of all that decides the crops; the encoder is no part of it."""
 
     def crop(self, frames: Sequence[Image], timestamps: Sequence[float]) -> FaceCrops:

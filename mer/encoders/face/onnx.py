@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mer.encoders.face.crop_encoder import Crops, fingerprint
+from mer.encoders.face.crop_encoder import Crops
 from mer.encoders.face.preprocess import Preprocessing
 from mer.encoders.pretrained import first_line
 from mer.errors import MerError
 from mer.params import FaceParams
+from mer.store.keys import digest
 
 KEY = "face.encoder"
 BILINEAR = 2
@@ -43,7 +44,7 @@ class OnnxModel:
         self._bgr = params.onnx.channels == "bgr"
         self._preprocessing = Preprocessing(size, None, BILINEAR, 1 / 255, mean, deviation)
         content = hashlib.sha256(Path(self._path).read_bytes()).hexdigest()
-        self.fingerprint = fingerprint("onnx-1", content, size, str(mean), str(deviation), self._output, self._bgr)
+        self.fingerprint = digest("onnx-1", content, size, str(mean), str(deviation), self._output, self._bgr)
         self.width = self.embed(np.zeros((1, size, size, 3), np.uint8)).shape[1]
 
     def embed(self, crops: Crops) -> NDArray[np.float32]:

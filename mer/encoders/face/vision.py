@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from transformers import AutoModel, CLIPVisionModelWithProjection
 
 from mer.encoders.base import Encoder, Features, absent
-from mer.encoders.face.crop_encoder import CropEncoder, Crops, fingerprint
+from mer.encoders.face.crop_encoder import CropEncoder, Crops
 from mer.encoders.face.preprocess import read_preprocessing
 from mer.encoders.pretrained import folder_digest, load_model, read_config
 from mer.errors import MerError
 from mer.params import FaceParams
+from mer.store.keys import digest
 
 KEY = "face.encoder"
 
@@ -53,7 +54,7 @@ class VisionModel:
 
     @cached_property
     def fingerprint(self) -> str:
-        return fingerprint("vision-1", folder_digest(self._params.encoder), self._params.dtype)
+        return digest("vision-1", folder_digest(self._params.encoder), self._params.dtype)
 
     @cached_property
     def _model(self) -> Any:
@@ -86,7 +87,7 @@ class VideoEncoder:
 
     @cached_property
     def fingerprint(self) -> str:
-        return fingerprint("video-1", self._model.fingerprint)
+        return digest("video-1", self._model.fingerprint)
 
     def encode(self, batch: Sequence[Crops]) -> list[Features]:
         """Features of each clip's crops; a clip without crops is absent."""

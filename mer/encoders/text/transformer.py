@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -18,6 +16,7 @@ from mer.encoders.pretrained import folder_digest, load_model, read_config
 from mer.encoders.text.tokens import Tokenizer, Tokens, pad
 from mer.errors import MerError
 from mer.params import TextParams
+from mer.store.keys import digest
 
 KEY = "text.encoder"
 VERSION = 1
@@ -50,8 +49,7 @@ class TransformerTextEncoder:
     def fingerprint(self) -> str:
         """Hex digest of the folder's files and of the parameters that decide the output, beyond a float's last bits."""
         decides = self._params.model_dump(include={"layers", "frames", "dtype"})
-        text = json.dumps([VERSION, folder_digest(self._params.encoder), decides], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return digest("text", VERSION, folder_digest(self._params.encoder), decides)
 
     def encode(self, batch: Sequence[str]) -> list[Features]:
         """Features of each text; empty text, or text of which the vocabulary knows nothing, is absent."""

@@ -1,0 +1,86 @@
+"""Whisper converted for CTranslate2, through the package faster-whisper: an extra, several times faster on a CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mer.encoders.asr.transcript import Transcript, Word, joined
+from mer.encoders.asr.voice import RATE, spans
+from mer.encoders.pretrained import first_line, folder_digest, pick_device
+from mer.errors import MerError
+from mer.params import TranscribeParams
+from mer.store.keys import digest
+
+KEY = "transcribe.asr"
+WINDOW = 30 * RATE
+
+
+def is_ctranslate2(folder: Path) -> bool:
+    """Whether a folder was written by CTranslate2's converter."""
+    return (folder / "model.bin").is_file() and any(folder.glob("vocabulary.*"))
+
+
+class FasterWhisperTranscriber:
+    """Hears each clip in spans of at most 30 seconds, cut at pauses; silence is skipped."""
+
+    def __init__(self, params: TranscribeParams) -> None:
+        self._params = params
+        self._folder = str(params.asr)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        decides = self._params.model_dump(include={"language", "dtype"})
+        return digest("faster-whisper-1", folder_digest(self._folder), decides)
+
+    def transcribe(self, batch: Sequence[NDArray[np.float32]]) -> list[Transcript]:
+        """The transcript of each waveform, float32 [samples] at 16 kHz in [-1, 1]."""
+        return [
+            joined(self._recognise(waveform[start:stop]).later(start / RATE) for start, stop in spans(waveform, WINDOW))
+            for waveform in batch
+        ]
+
+    def _recognise(self, waveform: NDArray[np.float32]) -> Transcript:
+        # Thresholds off: they bring in sampling at higher temperatures, and with it another text every time.
+        segments, _ = self._model.transcribe(
+            np.ascontiguousarray(waveform, np.float32),
+            language=self._params.language,
+            beam_size=1,
+            temperature=0.0,
+            compression_ratio_threshold=None,
+            log_prob_threshold=None,
+            no_speech_threshold=None,
+            condition_on_previous_text=False,
+            word_timestamps=True,
+        )
+        parts = list(segments)
+        words = tuple(Word(w.word.strip(), float(w.start), float(w.end)) for part in parts for w in part.words or ())
+        return Transcript("".join(part.text for part in parts).strip(), words)
+
+    @cached_property
+    def _model(self) -> Any:
+        try:
+            from faster_whisper import WhisperModel
+        except ImportError:
+            raise MerError(f"{KEY}: {self._folder} needs faster-whisper: pip install 'mer[asr]'") from None
+        device = pick_device(self._params.device, "transcribe.device").type
+        try:
+            model = WhisperModel(
+                self._folder,
+                device=device,
+                compute_type=self._params.dtype,
+                cpu_threads=torch.get_num_threads(),
+                local_files_only=True,
+            )
+        except Exception as error:  # CTranslate2 raises RuntimeError and ValueError of many kinds
+            raise MerError(f"{KEY}: {self._folder}: {first_line(error)}") from None
+        language = self._params.language
+        if language is not None and language not in model.supported_languages:
+            raise MerError(f"transcribe.language: '{language}' is none of {', '.join(model.supported_languages)}")
+        return model

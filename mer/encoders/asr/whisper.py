@@ -1,0 +1,113 @@
+"""Whisper (Radford et al., 2023) from a Hugging Face folder: batched, greedy, and so the same every time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import AutoTokenizer, WhisperFeatureExtractor, WhisperForConditionalGeneration
+
+from mer.encoders.asr.transcript import Transcript, joined
+from mer.encoders.asr.voice import RATE, spans
+from mer.encoders.asr.words import timed_words
+from mer.encoders.pretrained import first_line, folder_digest, load_model, quiet, read_config
+from mer.errors import MerError
+from mer.params import TranscribeParams
+from mer.store.keys import digest
+
+KEY = "transcribe.asr"
+
+
+class WhisperTranscriber:
+    """Hears each clip in spans of at most one window, cut at pauses; silence is skipped, and never made words of."""
+
+    def __init__(self, params: TranscribeParams) -> None:
+        """Raises `MerError` where the folder `transcribe.asr` holds no Whisper; weights are loaded at first use."""
+        self._params = params
+        self._folder = str(params.asr)
+        config = read_config(self._folder, KEY)
+        if config.model_type != "whisper":
+            raise MerError(f"{KEY}: {self._folder} holds '{config.model_type}', not Whisper")
+        try:
+            self._features = WhisperFeatureExtractor.from_pretrained(self._folder, local_files_only=True)
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(self._folder, local_files_only=True)
+        except Exception as error:  # OSError for missing files, the tokenizer library's own types for damaged ones
+            raise MerError(f"{KEY}: {self._folder}: {first_line(error)}") from None
+        # Whisper hears a fixed window, 30 s in every published model: its positions times two frames of 10 ms.
+        self._window = int(config.max_source_positions) * 2 * self._features.hop_length
+
+    @cached_property
+    def fingerprint(self) -> str:
+        decides = self._params.model_dump(include={"language", "dtype"})
+        return digest("whisper-1", folder_digest(self._folder), decides)
+
+    def transcribe(self, batch: Sequence[NDArray[np.float32]]) -> list[Transcript]:
+        """The transcript of each waveform, float32 [samples] at 16 kHz in [-1, 1]."""
+        pieces = [(clip, *span) for clip, waveform in enumerate(batch) for span in spans(waveform, self._window)]
+        heard: list[list[Transcript]] = [[] for _ in batch]
+        for first in range(0, len(pieces), self._params.batch_windows):
+            some = pieces[first : first + self._params.batch_windows]
+            parts = self._recognise([batch[clip][start:stop] for clip, start, stop in some])
+            for (clip, start, _), part in zip(some, parts, strict=True):
+                heard[clip].append(part.later(start / RATE))
+        return [joined(parts) for parts in heard]
+
+    def _recognise(self, waveforms: Sequence[NDArray[np.float32]]) -> list[Transcript]:
+        inputs = self._features(
+            list(waveforms), sampling_rate=RATE, return_tensors="pt", return_attention_mask=True
+        ).to(self._model.device)
+        with torch.inference_mode(), quiet():
+            output = self._model.generate(
+                inputs.input_features.to(self._model.dtype),
+                attention_mask=inputs.attention_mask,
+                do_sample=False,
+                num_beams=1,
+                return_timestamps=False,
+                return_token_timestamps=self._has_word_times,
+                **self._language,
+            )
+        if not self._has_word_times:
+            texts = self._tokenizer.batch_decode(output, skip_special_tokens=True)
+            return [Transcript(text.strip()) for text in texts]
+        rows = zip(output["sequences"].tolist(), output["token_timestamps"].tolist(), waveforms, strict=True)
+        return [self._timed(tokens, starts, len(waveform) / RATE) for tokens, starts, waveform in rows]
+
+    def _timed(self, tokens: list[int], starts: list[float], end: float) -> Transcript:
+        special = set(self._tokenizer.all_special_ids)
+        own = [(token, min(start, end)) for token, start in zip(tokens, starts, strict=True) if token not in special]
+        ids = [token for token, _ in own]
+        words = timed_words(ids, [start for _, start in own], end, self._tokenizer.decode)
+        return Transcript(self._tokenizer.decode(ids).strip(), words)
+
+    @cached_property
+    def _model(self) -> Any:
+        # Word times are read off the cross-attention, which only the eager implementation returns.
+        model: Any = load_model(
+            WhisperForConditionalGeneration,
+            self._folder,
+            KEY,
+            dtype=self._params.dtype,
+            device=self._params.device,
+            attn_implementation="eager",
+        )
+        model.generation_config.max_length = model.config.max_target_positions
+        return model
+
+    @cached_property
+    def _has_word_times(self) -> bool:
+        return getattr(self._model.generation_config, "alignment_heads", None) is not None
+
+    @cached_property
+    def _language(self) -> dict[str, str]:
+        """What to tell the model of the language: nothing if it knows one only, or is to find out."""
+        if not getattr(self._model.generation_config, "is_multilingual", False):
+            return {}
+        language = self._params.language
+        known = {code.strip("<|>") for code in self._model.generation_config.lang_to_id}
+        if language is not None and language not in known:
+            raise MerError(f"transcribe.language: '{language}' is none of {', '.join(sorted(known))}")
+        return {"task": "transcribe"} | ({"language": language} if language is not None else {})
