@@ -87,6 +87,23 @@ class TranscribeParams(Section):
     """Windows of 30 seconds in a batch."""
 
 
+class AdaptAudioParams(Section):
+    enabled: bool = False
+    """Continue the encoder's own training on the corpus' speech; `audio.model` must then name the result."""
+    model: str = "sample/hubert"
+    """HuBERT to start from: a Hugging Face folder or a fairseq `.pt`."""
+    layer: int | None = None
+    """Block whose frames are clustered into units: 0 is the first, -1 the last; None takes the middle one."""
+    units: Annotated[int, Field(ge=2, le=32767)] = 100
+    fit_frames: Count = 300_000
+    """Frames that the units are fitted on, about."""
+    epochs: Count = 5
+    learning_rate: Positive = 1e-4
+    batch_seconds: Positive = 60.0
+    seed: int = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
 class AudioParams(Section):
     model: str = "sample/hubert"
     """Hugging Face folder or fairseq `.pt` of a speech encoder."""
@@ -103,7 +120,7 @@ class AudioParams(Section):
     runtime: Literal["auto", "torch", "onnx"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     batch_seconds: Positive = 60.0
-    """Audio seconds in a batch at most; on a CPU clips run one by one."""
+    """Audio seconds encoded at once; what a clip gets does not depend on it."""
 
     @model_validator(mode="after")
     def _overlap_is_shorter(self) -> AudioParams:
@@ -290,6 +307,7 @@ class Params(Section):
     compute: ComputeParams = ComputeParams()
     decode: DecodeParams = DecodeParams()
     transcribe: TranscribeParams = TranscribeParams()
+    adapt_audio: AdaptAudioParams = AdaptAudioParams()
     audio: AudioParams = AudioParams()
     face: FaceParams = FaceParams()
     text: TextParams = TextParams()

@@ -1,4 +1,4 @@
-"""How speech is cut and grouped for an encoder: windows over long clips, batches of similar length."""
+"""How clips are cut and grouped for an encoder: windows over long ones, batches or runs of short ones under a budget."""
 
 from __future__ import annotations
 
@@ -49,3 +49,15 @@ def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
         batch.append(index)
     if batch:
         yield batch
+
+
+def runs(costs: Sequence[int], budget: int) -> Iterator[slice]:
+    """Consecutive items whose costs add up to at most `budget`; an item that costs more is a run of its own."""
+    start, total = 0, 0
+    for stop, cost in enumerate(costs):
+        if stop > start and total + cost > budget:
+            yield slice(start, stop)
+            start, total = stop, 0
+        total += cost
+    if start < len(costs):
+        yield slice(start, len(costs))

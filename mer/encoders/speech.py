@@ -35,7 +35,7 @@ def load_speech_encoder(path: str | Path, *, device: str = "cpu", dtype: Dtype =
 class SpeechEncoder:
     """A loaded encoder. Waveforms are float32 [samples] at 16 kHz in [-1, 1]."""
 
-    def __init__(self, checkpoint: Checkpoint, *, device: str = "cpu", dtype: Dtype = "float32") -> None:
+    def __init__(self, checkpoint: Checkpoint, *, device: str | torch.device = "cpu", dtype: Dtype = "float32") -> None:
         self._device = torch.device(device)
         self._epsilon = checkpoint.normalize_epsilon
         model = checkpoint.model().to(self._device)
@@ -67,6 +67,10 @@ class SpeechEncoder:
     def frames(self, samples: int) -> int:
         """Frames T that a waveform of so many samples gives; 0 where it is too short for one."""
         return self._forward.frames(samples)
+
+    def cost(self, samples: int) -> int:
+        """Samples the encoder computes on for a waveform of so many: Whisper always fills its window."""
+        return self._forward.cost(samples)
 
     def layers(self, waveforms: Sequence[Waveform]) -> list[NDArray[np.float32]]:
         """Output of every block for each clip: float32 [n_blocks, T, D], as the model gives it for that clip alone.

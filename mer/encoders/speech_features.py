@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from mer.encoders.base import Features, absent
-from mer.encoders.batching import Window, batches, windows
+from mer.encoders.batching import Window, runs, windows
 from mer.encoders.checkpoint import SAMPLE_RATE, Checkpoint, digest, read_checkpoint
+from mer.encoders.pretrained import pick_device
 from mer.encoders.speech import SpeechEncoder, Waveform
 from mer.errors import MerError
 from mer.params import AudioParams
@@ -76,13 +76,8 @@ class SpeechFeatures:
 
     @cached_property
     def _encoder(self) -> SpeechEncoder:
-        return SpeechEncoder(self._checkpoint, device=self._device, dtype=self._params.dtype)
-
-    @property
-    def _device(self) -> str:
-        if self._params.device == "auto":
-            return "cuda" if torch.cuda.is_available() else "cpu"
-        return self._params.device
+        device = pick_device(self._params.device, "audio.device")
+        return SpeechEncoder(self._checkpoint, device=device, dtype=self._params.dtype)
 
     def _fault(self, waveform: Waveform) -> str:
         """Why a waveform has no features, in a few words; empty where it has."""
@@ -102,27 +97,20 @@ class SpeechFeatures:
     def _frames(self, waveforms: Sequence[Waveform]) -> list[NDArray[np.float32]]:
         """Summed layers [T, D] of each clip, its windows stitched."""
         plan = [(clip, window) for clip, waveform in enumerate(waveforms) for window in self._windows(len(waveform))]
-        pieces: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(plan)
-        for batch in self._batches([window.stop - window.start for _, window in plan]):
-            inputs = [waveforms[plan[i][0]][plan[i][1].start : plan[i][1].stop] for i in batch]
-            for i, output in zip(batch, self._encoder.summed(inputs, self._params.layers), strict=True):
-                pieces[i] = output[plan[i][1].first : plan[i][1].last]
-        return [
-            np.concatenate([piece for (owner, _), piece in zip(plan, pieces, strict=True) if owner == clip])
-            for clip in range(len(waveforms))
-        ]
+        costs = [self._encoder.cost(window.stop - window.start) for _, window in plan]
+        pieces: list[list[NDArray[np.float32]]] = [[] for _ in waveforms]
+        for part in runs(costs, round(self._params.batch_seconds * SAMPLE_RATE)):
+            inputs = [waveforms[clip][window.start : window.stop] for clip, window in plan[part]]
+            outputs = self._encoder.summed(inputs, self._params.layers)
+            for (clip, window), output in zip(plan[part], outputs, strict=True):
+                pieces[clip].append(output[window.first : window.last])
+        return [np.concatenate(clip) for clip in pieces]
 
     def _windows(self, samples: int) -> list[Window]:
         encoder, params = self._encoder, self._params
         window = min(round(params.window_seconds * SAMPLE_RATE), encoder.longest)
         overlap = round(params.overlap_seconds * SAMPLE_RATE)
         return windows(samples, window=window, overlap=overlap, hop=encoder.hop, frames=encoder.frames)
-
-    def _batches(self, lengths: list[int]) -> list[list[int]]:
-        """On a CPU every window runs alone: batches gain nothing there, and bytes then never depend on neighbours."""
-        if self._device == "cpu":
-            return [[i] for i in range(len(lengths))]
-        return list(batches(lengths, round(self._params.batch_seconds * SAMPLE_RATE)))
 
     def _pool(self, frames: NDArray[np.float32]) -> Features:
         embedding = frames.mean(0, dtype=np.float64)

@@ -9,15 +9,17 @@ What works on single frames (projections, norms, feed-forward) runs on all of th
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils import parametrize
 
-from mer.encoders.convolutions import Convolutions
+from mer.encoders.convolutions import Convolutions, layer_norm
+from mer.encoders.linear import Activation, PackedLinear
+from mer.encoders.positions import PositionalConvolution
 
 
 class Wav2VecFamily:
@@ -27,59 +29,59 @@ class Wav2VecFamily:
         encoder, projection = model.encoder, model.feature_projection
         self.dimensions = int(model.config.hidden_size)
         self.depth = len(encoder.layers)
-        self._normalize_first = bool(getattr(model.config, "do_stable_layer_norm", False))
+        self._normalize_first = _normalizes_first(model.config)
         self._convolutions = Convolutions(model.feature_extractor, dtype)
         self.frames, self.hop = self._convolutions.frames, self._convolutions.hop
         self.longest = sys.maxsize
         self._projection_norm = projection.layer_norm if getattr(projection, "feat_proj_layer_norm", True) else None
-        self._projection = _Linear(projection.projection, dtype)
-        self._positions = _without_weight_norm(encoder.pos_conv_embed)
+        self._projection = PackedLinear(projection.projection.weight, projection.projection.bias, dtype)
+        self._positions = _positions(encoder.pos_conv_embed)
         self._norm = encoder.layer_norm
         blocks = list(encoder.layers)
-        self._blocks = [_Block(block, blocks[0].attention, self._normalize_first, dtype) for block in blocks]
+        self._blocks = [_Block(block, blocks[0].attention, model.config, dtype) for block in blocks]
+
+    def cost(self, samples: int) -> int:
+        """Samples computed on for a clip: its own."""
+        return samples
 
     def blocks(self, waveforms: Sequence[Tensor]) -> Iterator[Tensor]:
         """Output of each block in turn, [N, D] float32, for the packed frames of waveforms [samples]."""
         frames = [self._convolutions(waveform) for waveform in waveforms]
         lengths = [len(clip) for clip in frames]
         x = torch.cat(frames).float()  # [N, C]
-        x = self._projection(_layer_norm(x, self._projection_norm) if self._projection_norm else x).float()
-        x = x + torch.cat([self._positions(clip[None])[0] for clip in x.split(lengths)])  # [N, D]
+        x = self._projection(layer_norm(x, self._projection_norm) if self._projection_norm else x).float()
+        x = x + torch.cat([self._positions(clip) for clip in x.split(lengths)])  # [N, D]
         if not self._normalize_first:
-            x = _layer_norm(x, self._norm)
+            x = layer_norm(x, self._norm)
         for block in self._blocks:
             x = block(x, lengths)
             yield x
 
     def final(self, last: Tensor) -> Tensor:
         """What the model itself calls its output: the last block's, through the final norm of a pre-norm model."""
-        return _layer_norm(last, self._norm) if self._normalize_first else last
+        return layer_norm(last, self._norm) if self._normalize_first else last
 
 
 class _Block:
     """Attention and feed-forward with their norms before (`normalize_first`) or after."""
 
-    def __init__(self, block: Any, first_attention: Any, normalize_first: bool, dtype: torch.dtype) -> None:
+    def __init__(self, block: Any, first_attention: Any, config: Any, dtype: torch.dtype) -> None:
         attention = block.attention
         self._heads = attention.num_heads
         self._attention_norm, self._norm = block.layer_norm, block.final_layer_norm
-        self._normalize_first = normalize_first
-        self._qkv = _Linear.joined([attention.q_proj, attention.k_proj, attention.v_proj], dtype)
-        self._out = _Linear(attention.out_proj, dtype)
-        self._up = _Linear(block.feed_forward.intermediate_dense, dtype)
-        self._activation = block.feed_forward.intermediate_act_fn
-        self._down = _Linear(block.feed_forward.output_dense, dtype)
+        self._normalize_first = _normalizes_first(config)
+        self._qkv = _linear([attention.q_proj, attention.k_proj, attention.v_proj], dtype)
+        self._out = _linear([attention.out_proj], dtype)
+        self._up = _linear([block.feed_forward.intermediate_dense], dtype, block.feed_forward.intermediate_act_fn)
+        self._down = _linear([block.feed_forward.output_dense], dtype)
         self._bias = _GatedBias(attention, first_attention) if hasattr(attention, "gru_rel_pos_linear") else None
 
     def __call__(self, x: Tensor, lengths: list[int]) -> Tensor:
         if self._normalize_first:
-            x = x + self._attend(_layer_norm(x, self._attention_norm), lengths)
-            return x + self._feed_forward(_layer_norm(x, self._norm))
-        x = _layer_norm(x + self._attend(x, lengths), self._attention_norm)
-        return _layer_norm(x + self._feed_forward(x), self._norm)
-
-    def _feed_forward(self, x: Tensor) -> Tensor:
-        return self._down(self._activation(self._up(x)))
+            x = x + self._attend(layer_norm(x, self._attention_norm), lengths)
+            return x + self._down(self._up(layer_norm(x, self._norm)))
+        x = layer_norm(x + self._attend(x, lengths), self._attention_norm)
+        return layer_norm(x + self._down(self._up(x)), self._norm)
 
     def _attend(self, x: Tensor, lengths: list[int]) -> Tensor:
         qkv = self._qkv(x).unflatten(-1, (3, self._heads, -1))  # [N, 3, H, d]
@@ -108,31 +110,21 @@ class _GatedBias:
         return gate * self._compute_bias(len(x), len(x))
 
 
-class _Linear:
-    """A linear layer in `dtype`."""
-
-    def __init__(self, linear: Any, dtype: torch.dtype) -> None:
-        self.weight, self.bias = linear.weight.to(dtype), linear.bias.to(dtype)
-
-    @classmethod
-    def joined(cls, linears: list[Any], dtype: torch.dtype) -> _Linear:
-        """Several layers on the same input as one, outputs side by side."""
-        joined = object.__new__(cls)
-        joined.weight = torch.cat([linear.weight for linear in linears]).to(dtype)
-        joined.bias = torch.cat([linear.bias for linear in linears]).to(dtype)
-        return joined
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return functional.linear(x.to(self.weight.dtype), self.weight, self.bias)
+def _normalizes_first(config: Any) -> bool:
+    return bool(getattr(config, "do_stable_layer_norm", False))
 
 
-def _layer_norm(x: Tensor, norm: Any) -> Tensor:
-    return functional.layer_norm(x, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
+def _linear(linears: list[Any], dtype: torch.dtype, activation: Activation | None = None) -> PackedLinear:
+    """Linear layers on the same input as one, outputs side by side."""
+    weight, bias = (torch.cat([getattr(linear, name) for linear in linears]) for name in ("weight", "bias"))
+    return PackedLinear(weight, bias, dtype, activation=activation)
 
 
-def _without_weight_norm(positions: nn.Module) -> nn.Module:
-    """The positional convolution with its weight worked out once instead of at every call."""
-    for module in positions.modules():
+def _positions(embedding: Any) -> Callable[[Tensor], Tensor]:
+    """Positional embedding of one clip, [T, D] -> [T, D]; weight norm is worked out once instead of at every call."""
+    for module in embedding.modules():
         if parametrize.is_parametrized(module):
             parametrize.remove_parametrizations(module, "weight")
-    return positions
+    if getattr(embedding, "conv", None) is None or getattr(embedding, "batch_norm", None) is not None:
+        return lambda x: embedding(x[None])[0]  # data2vec's stack of short convolutions
+    return PositionalConvolution(embedding)

@@ -29,6 +29,10 @@ class Whisper:
         """Frames that hear at least one of the clip's own samples."""
         return -(-samples // self.hop)
 
+    def cost(self, samples: int) -> int:
+        """Samples computed on for a clip: a full window."""
+        return self.longest
+
     def blocks(self, waveforms: Sequence[Tensor]) -> Iterator[Tensor]:
         """Output of each block in turn, [N, D] float32, for the packed frames of waveforms [samples]."""
         lengths = [self.frames(len(waveform)) for waveform in waveforms]

@@ -51,7 +51,7 @@ def sharpened(build: Callable[[], PreTrainedModel]) -> PreTrainedModel:
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "q_proj.weight" in name or "k_proj.weight" in name:
-                parameter.mul_(6.0)
+                parameter.mul_(4.0)
             elif "norm" in name or "rel_attn_embed" in name or "gru_rel_pos" in name:
                 parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
     return model.eval()

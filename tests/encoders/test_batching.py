@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mer.encoders.batching import batches, windows
+from mer.encoders.batching import batches, runs, windows
 
 HOP, FIELD = 320, 400
 
@@ -51,3 +51,15 @@ def test_batches_hold_every_item_once_within_the_budget(lengths, budget):
 
 def test_a_batch_holds_items_of_similar_length():
     assert list(batches([1, 10, 2, 9], 20)) == [[1, 3], [2, 0]]
+
+
+@given(costs=st.lists(st.integers(1, 100)), budget=st.integers(1, 300))
+def test_runs_hold_every_item_once_and_in_order_within_the_budget(costs, budget):
+    parts = [costs[part] for part in runs(costs, budget)]
+    assert [cost for part in parts for cost in part] == costs
+    for part in parts:
+        assert len(part) == 1 or sum(part) <= budget
+
+
+def test_a_run_is_as_long_as_the_budget_allows():
+    assert list(runs([4, 4, 4, 30, 1], 9)) == [slice(0, 2), slice(2, 3), slice(3, 4), slice(4, 5)]
