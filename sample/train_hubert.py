@@ -36,6 +36,7 @@ def train_hubert(params: HubertParams, waveforms: list[NDArray[np.float32]]) -> 
         learning_rate=params.learning_rate,
         batch_seconds=params.batch_seconds,
         seed=params.seed,
+        alpha=0.5,  # so short a training needs the visible frames to teach the convolutions
     )
     scores = train_masked_prediction(model, lambda: utterances, how, device=torch.device("cpu"), on_epoch=_print)
     return model, scores

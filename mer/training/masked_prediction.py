@@ -35,6 +35,8 @@ class MaskedPrediction:
     """Probability that a masked span starts at a frame."""
     mask_span: int = 10
     temperature: float = 0.1
+    alpha: float = 1.0
+    """Weight of the masked frames' loss; the visible frames' has the rest (equation 2)."""
     warmup: float = 0.08
     """Share of the training over which the learning rate rises; it falls linearly after."""
     weight_decay: float = 0.01
@@ -169,18 +171,22 @@ class _Run:
         rng = np.random.default_rng([how.seed, self.epoch, self.batch, 1])
         torch.manual_seed(int(rng.integers(2**63)))
         mask = draw_mask(rng, batch.units.shape, how.mask_start, how.mask_span).to(self.device)
-        target = batch.units.to(self.device)[mask]
+        target = batch.units.to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             frames = self.model(batch.waveforms.to(self.device), mask_time_indices=mask).last_hidden_state
-        logits = self.head(frames[mask].float())
-        loss = nn.functional.cross_entropy(logits, target)
+        logits, masked = self.head(frames[mask].float()), target[mask]
+        loss = nn.functional.cross_entropy(logits, masked)
+        total = how.alpha * loss
+        if how.alpha < 1:
+            visible = nn.functional.cross_entropy(self.head(frames[~mask].float()), target[~mask])
+            total = total + (1 - how.alpha) * visible
         self.optimizer.zero_grad()
-        loss.backward()
+        total.backward()
         nn.utils.clip_grad_norm_(self.parts.parameters(), how.largest_gradient)
         self.optimizer.step()
-        correct = (logits.detach().argmax(-1) == target).sum()
-        units = torch.bincount(target.cpu(), minlength=how.units)
-        return torch.cat([torch.tensor([loss.item() * len(target), correct.item()]), units]).double()
+        correct = (logits.detach().argmax(-1) == masked).sum()
+        units = torch.bincount(masked.cpu(), minlength=how.units)
+        return torch.cat([torch.tensor([loss.item() * len(masked), correct.item()]), units]).double()
 
     def save(self) -> None:
         """Write the checkpoint, whole or not at all."""
