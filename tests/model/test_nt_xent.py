@@ -21,13 +21,11 @@ def literal(a, b, temperature, present):
     return sum(losses) / len(losses)
 
 
-@pytest.mark.parametrize("clips", [2, 3, 8])
+@pytest.mark.parametrize("clips", [3, 8])
 @pytest.mark.parametrize("width", [1, 5])
 @pytest.mark.parametrize("temperature", [0.05, 0.5, 2.0])
 @pytest.mark.parametrize("absent", [[], [0]])
 def test_equals_the_formula(clips, width, temperature, absent):
-    if clips - len(absent) < 2:
-        pytest.skip("one clip has no negative")
     torch.manual_seed(clips)
     a, b = torch.randn(2, clips, width, dtype=torch.float64)
     present = torch.tensor([i not in absent for i in range(clips)])

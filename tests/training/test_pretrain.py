@@ -1,0 +1,72 @@
+"""Contrastive pretraining: retrieval rises from chance, no label is read, a saved model is the same model."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from synthetic import make_features, small_params
+
+from mer.errors import MerError
+from mer.training.pretrain import load_pretrained, pretrain
+
+PARAMS = small_params(model={"width": 16}, pretrain={"epochs": 20, "batch_size": 64, "learning_rate": 3e-3})
+
+
+@pytest.fixture(scope="module")
+def features():
+    made, _ = make_features(labeled=50, unlabeled=150, noise=0.3)
+    return made
+
+
+@pytest.fixture(scope="module")
+def pretrained(features):
+    return pretrain(features, PARAMS)
+
+
+def test_retrieval_rises_from_chance(pretrained):
+    chance = 1 / 20
+    first, last = pretrained.curve[0], pretrained.curve[-1]
+    for name in ("A->V", "A->T", "V->T"):
+        assert first[name] < 5 * chance
+        assert last[name] >= 10 * chance
+
+
+def test_the_curve_has_every_term(pretrained):
+    expected = {"epoch", "loss", "A-V", "T-(A,V)", "V-noise", "A->T"}
+    assert expected <= set(pretrained.curve[1])
+
+
+def test_no_label_is_read(features, pretrained):
+    blind = replace(features, labels=np.full_like(features.labels, -1), folds=np.full_like(features.folds, -1))
+    again = pretrain(blind, PARAMS)
+    for name, value in pretrained.encoders.state_dict().items():
+        assert torch.equal(value, again.encoders.state_dict()[name])
+
+
+def test_a_saved_model_is_the_same_model(pretrained, tmp_path):
+    pretrained.save(tmp_path / "one.safetensors")
+    load_pretrained(tmp_path / "one.safetensors").save(tmp_path / "two.safetensors")
+    assert (tmp_path / "one.safetensors").read_bytes() == (tmp_path / "two.safetensors").read_bytes()
+
+
+def test_no_epochs_leave_random_encoders(features):
+    none = pretrain(features, small_params(pretrain={"epochs": 0}))
+    assert len(none.curve) == 1
+
+
+def test_it_stops_when_retrieval_stops_rising(features):
+    stopped = pretrain(features, small_params(pretrain={"epochs": 50, "patience": 1, "learning_rate": 1e-8}))
+    assert len(stopped.curve) < 10
+
+
+@pytest.mark.parametrize("clips", [3, 8])
+def test_a_handful_of_clips_is_enough(clips):
+    few, _ = make_features(labeled=clips, unlabeled=0, test=0)
+    assert np.isfinite(pretrain(few, small_params()).curve[-1]["loss"])
+
+
+def test_a_file_that_is_no_model_is_named(tmp_path):
+    (tmp_path / "x.safetensors").write_bytes(b"nonsense")
+    with pytest.raises(MerError, match=r"x\.safetensors: not a model file"):
+        load_pretrained(tmp_path / "x.safetensors")
