@@ -1,4 +1,4 @@
-"""How clips are cut and grouped for an encoder: windows over long ones, batches or runs of short ones under a budget."""
+"""How clips are cut and grouped for an encoder: windows over long ones, batches of short ones under a budget."""
 
 from __future__ import annotations
 

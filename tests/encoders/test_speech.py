@@ -78,7 +78,7 @@ def test_layers_equal_transformers_for_each_clip_alone(name, tmp_path):
     model = sharpened(FAMILIES[name])
     folder = save(model, tmp_path, normalize="pre-norm" in name or "data2vec" in name)
     encoder = load_speech_encoder(folder)
-    clips = [waveform(length, seed) for seed, length in enumerate((16_000, 400, 5_001, 45_678))]
+    clips = [waveform(length, seed) for seed, length in enumerate((16_000, 400, 5_001, 30_789))]
     for clip, layers in zip(clips, encoder.layers(clips), strict=True):
         np.testing.assert_allclose(layers, reference_layers(model, folder, clip), atol=1e-5, rtol=1e-5)
 
