@@ -65,7 +65,7 @@ class UnitHead(nn.Module):
         self.temperature = temperature
 
     def forward(self, frames: Tensor) -> Tensor:
-        """[N, hidden] -> logits [N, units]."""
+        """[..., hidden] -> logits [..., units]."""
         frames = nn.functional.normalize(self.project(frames), dim=-1)
         return frames @ nn.functional.normalize(self.embeddings, dim=-1).T / self.temperature
 
@@ -85,6 +85,18 @@ def draw_mask(rng: np.random.Generator, shape: Sequence[int], start: float, span
     if frames > 1:
         mask[mask.all(axis=1), 0] = False
     return torch.from_numpy(mask)
+
+
+def prediction_loss(logits: Tensor, units: Tensor, mask: Tensor, alpha: float) -> Tensor:
+    """alpha times the cross-entropy of the masked frames, plus 1 - alpha times the visible ones' (equation 2).
+
+    Takes `logits` [B, T, units], the true `units` [B, T] and a bool `mask` [B, T]. Means where the paper has sums, so
+    that batches of any length weigh alike.
+    """
+    loss = alpha * nn.functional.cross_entropy(logits[mask], units[mask])
+    if alpha < 1:
+        loss = loss + (1 - alpha) * nn.functional.cross_entropy(logits[~mask], units[~mask])
+    return loss
 
 
 def train_masked_prediction(
@@ -174,19 +186,18 @@ class _Run:
         target = batch.units.to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             frames = self.model(batch.waveforms.to(self.device), mask_time_indices=mask).last_hidden_state
-        logits, masked = self.head(frames[mask].float()), target[mask]
-        loss = nn.functional.cross_entropy(logits, masked)
-        total = how.alpha * loss
-        if how.alpha < 1:
-            visible = nn.functional.cross_entropy(self.head(frames[~mask].float()), target[~mask])
-            total = total + (1 - how.alpha) * visible
+        logits = self.head(frames.float())
+        loss = prediction_loss(logits, target, mask, how.alpha)
         self.optimizer.zero_grad()
-        total.backward()
+        loss.backward()
         nn.utils.clip_grad_norm_(self.parts.parameters(), how.largest_gradient)
         self.optimizer.step()
-        correct = (logits.detach().argmax(-1) == masked).sum()
-        units = torch.bincount(masked.cpu(), minlength=how.units)
-        return torch.cat([torch.tensor([loss.item() * len(masked), correct.item()]), units]).double()
+        with torch.no_grad():
+            logits, target = logits[mask], target[mask]
+            surprise = nn.functional.cross_entropy(logits, target, reduction="sum")
+            correct = (logits.argmax(-1) == target).sum()
+        units = torch.bincount(target.cpu(), minlength=how.units)
+        return torch.cat([torch.stack([surprise.cpu(), correct.cpu()]), units]).double()
 
     def save(self) -> None:
         """Write the checkpoint, whole or not at all."""

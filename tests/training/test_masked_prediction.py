@@ -5,7 +5,13 @@ import pytest
 import torch
 from transformers import HubertConfig, HubertModel
 
-from mer.training.masked_prediction import MaskedPrediction, UnitHead, draw_mask, train_masked_prediction
+from mer.training.masked_prediction import (
+    MaskedPrediction,
+    UnitHead,
+    draw_mask,
+    prediction_loss,
+    train_masked_prediction,
+)
 from mer.training.speech_batches import FrameGeometry, Utterance
 
 CPU = torch.device("cpu")
@@ -137,6 +143,19 @@ def test_mask_is_spans_with_every_row_masked_but_never_whole():
 def test_mask_covers_what_the_probability_says():
     mask = draw_mask(np.random.default_rng(0), (200, 500), 0.08, 10)
     assert mask.float().mean().item() == pytest.approx(1 - 0.92**10, abs=0.02)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0])
+def test_loss_weighs_masked_and_visible_frames_by_alpha(alpha):
+    logits, units = torch.randn(2, 6, 4), torch.randint(4, (2, 6))
+    mask = torch.tensor([[0, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1]], dtype=torch.bool)
+    costs = {True: [], False: []}
+    for b in range(2):
+        for t in range(6):
+            exponents = [np.exp(x.item()) for x in logits[b, t]]
+            costs[bool(mask[b, t])].append(-np.log(exponents[units[b, t]] / sum(exponents)))
+    expected = alpha * np.mean(costs[True]) + (1 - alpha) * np.mean(costs[False])
+    assert prediction_loss(logits, units, mask, alpha).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_logits_are_cosines_over_the_temperature():
