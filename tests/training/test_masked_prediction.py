@@ -64,6 +64,16 @@ def test_loss_falls_and_masked_units_beat_the_most_frequent_one():
     assert history[-1].accuracy > history[-1].majority + 0.2
 
 
+def test_the_model_never_hears_the_frames_that_it_is_scored_on():
+    model, hidden = tiny_model(), []
+    model.register_forward_pre_hook(
+        lambda _, args, kwargs: hidden.append(int(kwargs["mask_time_indices"].sum())), with_kwargs=True
+    )
+    history = train(model, dataclasses.replace(HOW, epochs=1))
+    assert min(hidden) > 0
+    assert history[0].accuracy * sum(hidden) == pytest.approx(round(history[0].accuracy * sum(hidden)))
+
+
 def test_training_repeats_itself_to_the_bit():
     first, second = tiny_model(), tiny_model()
     assert train(first) == train(second)
