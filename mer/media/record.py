@@ -11,8 +11,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mer.media import encode
-
 CONTENT = pa.schema(
     [
         pa.field("audio", pa.binary()),
@@ -49,10 +47,14 @@ class MediaRecord:
 
     def waveform(self) -> NDArray[np.float32]:
         """Float32 [samples] in [-1, 1] at 16 kHz; empty where the clip has no audio."""
+        from mer.media import encode  # here, because stages that only move records need no codecs: half their start
+
         return encode.waveform(self.audio) if self.audio else np.zeros(0, np.float32)
 
     def images(self) -> list[NDArray[np.uint8]]:
         """Uint8 [H, W, 3] RGB each."""
+        from mer.media import encode
+
         return [encode.image(frame) for frame in self.frames]
 
     def as_dict(self) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from mer.store.shards import CorruptShardError
 log = logging.getLogger(__name__)
 
 KEY = pa.field("key", pa.string(), nullable=False)
-HELD_BYTES = 64 * 2**20
+HELD_BYTES = 32 * 2**20
 """Row groups kept while reading in an order that differs from the shards'."""
 HELD_FILES = 32
 PLACE = np.dtype([("shard", np.int32), ("group", np.int32), ("row", np.int32)])
