@@ -117,7 +117,6 @@ class AudioParams(Section):
     frames: bool = False
     """Also write per-frame features to frames.safetensors."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    runtime: Literal["auto", "torch", "onnx"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     batch_seconds: Positive = 60.0
     """Audio seconds encoded at once; what a clip gets does not depend on it."""
@@ -273,7 +272,7 @@ class SelfTrainParams(Section):
     """Both parameters of the Beta distribution that mixes features and labels of two clips; 0 is off."""
     ema: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Decay of an average of each member's weights, which then replaces them; 0 is off."""
-    thresholds: Literal["published", "precision", "soft"] = "published"
+    thresholds: Literal["published", "precision", "soft"] = "precision"
     """Fixed thresholds; per class the lowest that reaches `precision` out of fold; or every clip, softly weighted."""
     threshold: Fraction = 0.99
     """A pseudo-label needs this calibrated probability (`published`)."""
@@ -289,7 +288,7 @@ class SelfTrainParams(Section):
     """At most this share of what a member is shown are pseudo-labels."""
     prior: Literal["labeled", "em", "bbse"] = "labeled"
     """Expected class sizes among the unlabeled clips: as among the labeled ones, or estimated; see the rounds table."""
-    voting: Literal["published", "equal", "learned", "stacking"] = "published"
+    voting: Literal["published", "equal", "learned", "stacking"] = "learned"
     """Weights of the audio, face, text and fused classifiers: 0.7, 0.4, 0.3, 0.7; equal; learned out of fold; or a
     regression on their out-of-fold log-probabilities."""
     seed: int = 0
