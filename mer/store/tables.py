@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -18,8 +17,7 @@ from numpy.typing import NDArray
 
 from mer.errors import MerError
 
-GROUP_ROWS = 2048
-READERS = 4
+GROUP_ROWS = 4096
 MAX_HEADER = 2**16
 """Bytes: our header holds two arrays; a longer one is not ours, and must not fill memory."""
 
@@ -89,11 +87,11 @@ def read_utterances(path: str | Path) -> UtteranceTable:
     """
     try:
         with pq.ParquetFile(path, memory_map=True) as file:
-            table = file.read(columns=["clip_id", "frames", "ok"])
-            width = file.schema_arrow.field("embedding").type.list_size
+            table = file.read()
+        embedding = _whole(table["embedding"])
         return UtteranceTable(
             clip_ids=table["clip_id"].to_pylist(),
-            embeddings=_read_embeddings(path, width),
+            embeddings=embedding.flatten().to_numpy().reshape(table.num_rows, embedding.type.list_size),
             frames=table["frames"].to_numpy(),
             ok=table["ok"].to_numpy(),
         )
@@ -101,24 +99,9 @@ def read_utterances(path: str | Path) -> UtteranceTable:
         raise MerError(f"{path}: not an utterance table: {error}") from None
 
 
-def _read_embeddings(path: str | Path, width: int) -> NDArray[np.float32]:
-    """Float32 [N, width]. Row groups are decoded side by side: it is Parquet's list levels that take the time."""
-    metadata = pq.read_metadata(path)
-    sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
-    ends = list(accumulate(sizes))
-    values = np.empty((metadata.num_rows, width), np.float32)
-
-    def read_groups(groups: Sequence[int]) -> None:
-        with pq.ParquetFile(path, metadata=metadata, memory_map=True) as file:
-            for group in groups:
-                column = file.read_row_group(group, columns=["embedding"], use_threads=False)["embedding"]
-                rows = values[ends[group] - sizes[group] : ends[group]]
-                rows[:] = column.combine_chunks().flatten().to_numpy().reshape(rows.shape)
-
-    threads = min(READERS, max(1, len(sizes)))
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(read_groups, [range(first, len(sizes), threads) for first in range(threads)]))
-    return values
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    """One array; `combine_chunks` alone would copy even a single chunk."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def write_frames(
