@@ -223,7 +223,7 @@ class PretrainParams(Section):
     """AdamW's."""
     objective: Literal["nt_xent", "supcon", "sigmoid"] = "nt_xent"
     """NT-Xent, SupCon with the clip as its class, or SigLIP's pairwise loss. None of them uses a label."""
-    temperature: Positive = 0.1
+    temperature: Positive = 0.5
     """Initial temperature; every term learns its own."""
     inter_weight: Annotated[float, Field(ge=0.0)] = 1.0
     """Weight of the mean of the inter-modal terms."""

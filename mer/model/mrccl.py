@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from mer.model.encoder import InvariantEncoder, ModalityEncoder, masked
+from mer.model.encoder import InvariantEncoder, ModalityEncoder
 
 
 class Encoders(nn.Module):
@@ -33,8 +33,8 @@ class Heads(nn.Module):
 
     def __init__(self, modalities: Sequence[str], classes: int, width: int) -> None:
         super().__init__()
-        self.single = nn.ModuleList(Classifier(width, width, classes) for _ in modalities)
-        self.fused = Classifier(len(modalities) * width, width, classes) if len(modalities) > 1 else None
+        self.single = Classifier(len(modalities), width, width, classes)
+        self.fused = Classifier(1, len(modalities) * width, width, classes) if len(modalities) > 1 else None
 
     def forward(self, h: Sequence[Tensor], present: Tensor, keep: Tensor | None = None) -> Tensor:
         """Logits of every head.
@@ -47,13 +47,14 @@ class Heads(nn.Module):
         Returns:
             [B, heads, C] in the order of `head_names`.
         """
-        h = [masked(x, present[:, m]) for m, x in enumerate(h)]
+        x = torch.stack(list(h)) * present.T[..., None]  # [M, B, W]
         if keep is not None:
-            h = [x * keep[:, m] for m, x in enumerate(h)]
-        logits = [classify(x) for classify, x in zip(self.single, h, strict=True)]
+            x = x * keep.transpose(0, 1)
+        logits = self.single(x)  # [M, B, C]
         if self.fused is not None:
-            logits.append(self.fused(torch.cat(h, dim=-1)))
-        return torch.stack(logits, dim=1)
+            together = x.transpose(0, 1).flatten(1)[None]  # [1, B, M * W]
+            logits = torch.cat([logits, self.fused(together)])
+        return logits.transpose(0, 1)
 
 
 class MRCCL(nn.Module):
@@ -70,18 +71,20 @@ class MRCCL(nn.Module):
 
 
 class Classifier(nn.Module):
-    """A small MLP that starts at zero logits."""
+    """Small MLPs side by side, one an input, that start at zero logits."""
 
-    def __init__(self, features: int, width: int, classes: int) -> None:
+    def __init__(self, inputs: int, features: int, width: int, classes: int) -> None:
         super().__init__()
-        self.hidden = nn.Linear(features, width)
-        self.output = nn.Linear(width, classes)
-        nn.init.zeros_(self.output.weight)
-        nn.init.zeros_(self.output.bias)
+        bound = features**-0.5  # as nn.Linear
+        self.hidden = nn.Parameter(torch.empty(inputs, features, width).uniform_(-bound, bound))
+        self.hidden_bias = nn.Parameter(torch.empty(inputs, 1, width).uniform_(-bound, bound))
+        self.output = nn.Parameter(torch.zeros(inputs, width, classes))
+        self.output_bias = nn.Parameter(torch.zeros(inputs, 1, classes))
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, D] -> logits [B, C]."""
-        return self.output(nn.functional.gelu(self.hidden(x)))
+        """[inputs, B, D] -> logits [inputs, B, C]."""
+        hidden = nn.functional.gelu(x @ self.hidden + self.hidden_bias)
+        return hidden @ self.output + self.output_bias
 
 
 def head_names(modalities: Sequence[str]) -> tuple[str, ...]:

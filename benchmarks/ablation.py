@@ -1,0 +1,72 @@
+"""What each part of the method is worth, and each addition that is off by default.
+
+    python -m benchmarks.ablation nemo [--draws 12] [--share .02]
+    python -m benchmarks.ablation corpus [--seeds 3]
+
+`nemo`: as benchmarks/limited_labels.py, `alone`, one label share, all parts and additions. `corpus`: the features that
+`dvc repro` left in data/, out-of-fold on its labeled clips, every seed a draw. Both can be run in pieces.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.limited_labels import KEYS, run_draw
+from benchmarks.methods import ADDITIONS, PARTS, SINGLE, Trainer
+from benchmarks.nemo import load_nemo, make_draws
+from benchmarks.tables import Results, against
+from mer.stage import read_features
+from mer.training.features import MODALITIES
+from mer.training.teaching import weighted_f1
+
+ROWS = {**PARTS, **ADDITIONS}
+
+
+def run_nemo(draws: int, share: float, methods: list[str], results: Results) -> None:
+    """One line a draw and method."""
+    corpus = load_nemo()
+    for draw in make_draws(corpus, draws):
+        run_draw(corpus, draw, "alone", [share], methods, results)
+
+
+def run_corpus(seeds: int, methods: list[str], results: Results) -> None:
+    """One line a seed and method, on the features of the last `dvc repro`."""
+    features = read_features(MODALITIES)
+    labeled = np.flatnonzero(features.labels >= 0)
+    index = {name: i for i, name in enumerate(features.classes)}
+    for seed in range(seeds):
+        trainer = Trainer()
+        for method in methods:
+            key = {"draw": seed, "setting": "corpus", "share": 1.0, "method": method}
+            if not results.has(**key):
+                table = trainer(features, {**ROWS, **SINGLE}[method], seed).predictions
+                predicted = table["predicted"].map(index).to_numpy().astype(np.int64)
+                results.add(**key, weighted_f1=weighted_f1(features.labels[labeled], predicted[labeled]))
+                print(results.lines[-1], flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["nemo", "corpus"])
+    parser.add_argument("--draws", type=int, default=12)
+    parser.add_argument("--share", type=float, default=0.02)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--methods", nargs="*")
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--table", action="store_true", help="print the table and stop")
+    arguments = parser.parse_args()
+    results = Results(arguments.out or Path(f"metrics/ablation_{arguments.what}.jsonl"), KEYS)
+    if not arguments.table:
+        if arguments.what == "nemo":
+            run_nemo(arguments.draws, arguments.share, arguments.methods or list(ROWS), results)
+        else:
+            run_corpus(arguments.seeds, arguments.methods or [*ROWS, *SINGLE], results)
+    frame = results.frame()
+    print(against(frame, sorted(frame["share"].unique()), "share", "mrccl"))
+
+
+if __name__ == "__main__":
+    main()
