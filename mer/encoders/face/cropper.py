@@ -13,7 +13,7 @@ from mer.encoders.face.track import LEAST_OVERLAP, Track, choose, link, overlap
 from mer.params import FaceParams
 from mer.store.keys import digest
 
-VERSION = 1
+VERSION = 2
 """Raise when the same frames and params would give other crops."""
 KEYFRAMES = 3
 """Frames searched whole. In the others the face is searched near where it was last seen, at a fraction of the cost."""
@@ -83,7 +83,9 @@ class FaceCropper:
             return {}
         tracks = link([self._detector.detect(frames[index], self._smallest) for index in indices])
         height, width = frames[indices[0]].shape[:2]
-        return {indices[place]: face for place, face in choose(tracks, height, width).items()}
+        # Looked at again from near: then every box comes from the same search, and the crops keep one scale.
+        chosen = {indices[place]: face for place, face in choose(tracks, height, width).items()}
+        return {index: self._near(frames[index], face.box) or face for index, face in chosen.items()}
 
     def _near(self, frame: Image, box: Box) -> Detection | None:
         """The face of `frame` that is most at the place of `box`, if one is there."""
