@@ -192,7 +192,7 @@ class ModelParams(Section):
     """Standardise features over all clips, or within each group (speaker) where groups are known; no labels used."""
     components: Annotated[int, Field(ge=0)] = 256
     """Wider features are rotated to this many principal components, fitted on all clips; 0 keeps every column."""
-    width: Count = 64
+    width: Count = 128
     """Width of the encoders and of the classifiers' hidden layer."""
     blocks: Annotated[int, Field(ge=0)] = 1
     """Transformer blocks in each modality encoder."""

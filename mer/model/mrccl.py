@@ -29,7 +29,10 @@ class Encoders(nn.Module):
 
 
 class Heads(nn.Module):
-    """A classifier on H of each modality and, where there are several, one on their concatenation."""
+    """A classifier on H of each modality and, where there are several, one on their concatenation.
+
+    Written on trailing axes: parameters stacked along a leading axis give every member's logits in one pass.
+    """
 
     def __init__(self, modalities: Sequence[str], classes: int, width: int) -> None:
         super().__init__()
@@ -40,21 +43,21 @@ class Heads(nn.Module):
         """Logits of every head.
 
         Args:
-            h: [B, W] a modality.
-            present: bool [B, M]; what is absent is zero to the fused head.
-            keep: [B, M, W], dropout's factors on H; None in evaluation.
+            h: [..., B, W] a modality, zero where absent.
+            present: bool [..., B, M]; not needed, as absence shows in `h`.
+            keep: [..., B, M, W], dropout's factors on H; None in evaluation.
 
         Returns:
-            [B, heads, C] in the order of `head_names`.
+            [..., B, heads, C] in the order of `head_names`.
         """
-        x = torch.stack(list(h)) * present.T[..., None]  # [M, B, W]
+        x = torch.stack(list(h), dim=-3)  # [..., M, B, W]
         if keep is not None:
-            x = x * keep.transpose(0, 1)
-        logits = self.single(x)  # [M, B, C]
+            x = x * keep.transpose(-3, -2)
+        logits = self.single(x)  # [..., M, B, C]
         if self.fused is not None:
-            together = x.transpose(0, 1).flatten(1)[None]  # [1, B, M * W]
-            logits = torch.cat([logits, self.fused(together)])
-        return logits.transpose(0, 1)
+            together = x.transpose(-3, -2).flatten(-2).unsqueeze(-3)  # [..., 1, B, M * W]
+            logits = torch.cat([logits, self.fused(together)], dim=-3)
+        return logits.transpose(-3, -2)
 
 
 class MRCCL(nn.Module):
@@ -66,8 +69,9 @@ class MRCCL(nn.Module):
         self.heads = heads
 
     def forward(self, features: Sequence[Tensor], present: Tensor, keep: Tensor | None = None) -> Tensor:
-        """As `Heads`, from standardised features: [B, D_m] a modality."""
-        return self.heads(list(self.encoders(features)), present, keep)
+        """As `Heads`, from standardised features: [B, D_m] a modality and present bool [B, M]."""
+        h = self.encoders(features) * present.T[..., None]  # [M, B, W]
+        return self.heads(list(h), present, keep)
 
 
 class Classifier(nn.Module):
@@ -82,8 +86,8 @@ class Classifier(nn.Module):
         self.output_bias = nn.Parameter(torch.zeros(inputs, 1, classes))
 
     def forward(self, x: Tensor) -> Tensor:
-        """[inputs, B, D] -> logits [inputs, B, C]."""
-        hidden = nn.functional.gelu(x @ self.hidden + self.hidden_bias)
+        """[..., inputs, B, D] -> logits [..., inputs, B, C]."""
+        hidden = torch.relu(x @ self.hidden + self.hidden_bias)
         return hidden @ self.output + self.output_bias
 
 

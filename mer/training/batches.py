@@ -14,6 +14,9 @@ from mer.params import Params
 from mer.training.frontend import Inputs
 from mer.training.sampling import batch_order, repeats
 
+DROPOUT_STEPS = 16
+"""Steps for which dropout is drawn at once; part of what a seed means."""
+
 
 @dataclass(frozen=True)
 class TrainingSet:
@@ -64,6 +67,7 @@ class Batches:
         self.weights = torch.from_numpy(np.stack(weights)).reshape(shape).to(device)
 
     def __call__(self, step: int) -> Batch:
+        """The batch of one step; steps are asked for in order."""
         taken = self.inputs.take(self.rows[:, step])
         features, present = taken.features, taken.present
         if self.settings.modality_dropout:
@@ -72,11 +76,14 @@ class Batches:
         targets, weights = self.targets[:, step], self.weights[:, step]
         if self.settings.mixup:
             own = self._draw(lambda generator: generator.beta(self.settings.mixup, self.settings.mixup, self.shape[0]))
-            features = [_mix(x, own[..., None]) for x in features]
             present = present & present.roll(1, dims=1)
+            features = [_mix(x, own[..., None]) * present[..., m, None] for m, x in enumerate(features)]
             targets, weights = _mix(targets, own[..., None]), _mix(weights, own)
-        draw = self._draw(lambda generator: generator.random(self.shape, dtype=np.float32))
-        return Batch(features, present, targets, weights, (draw >= self.dropout) / (1 - self.dropout))
+        if step % DROPOUT_STEPS == 0:
+            shape = (DROPOUT_STEPS, *self.shape)
+            draw = self._draw(lambda generator: generator.random(shape, dtype=np.float32))
+            self.keep = ((draw >= self.dropout) / (1 - self.dropout)).transpose(0, 1)  # [steps, S, B, M, W]
+        return Batch(features, present, targets, weights, self.keep[step % DROPOUT_STEPS])
 
     def _draw(self, of: Callable[[np.random.Generator], NDArray[np.floating]]) -> Tensor:
         drawn = np.stack([of(generator) for generator in self.generators])

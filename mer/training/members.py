@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
+from mer.model.mrccl import Heads
 from mer.model.voting import head_presence
 from mer.params import Params, SelfTrainParams
-from mer.training.batches import Batches, TrainingSet
+from mer.training.batches import Batch, Batches, TrainingSet
 from mer.training.frontend import Inputs
 
 TOGETHER = 32
@@ -50,15 +51,10 @@ class Members:
     @torch.no_grad()
     def logits(self, inputs: Inputs) -> Tensor:
         """Every member's logits of every clip: [members, N, heads, C]."""
-        architecture = self.architecture
-
-        def one(stack: Stack, features: list[Tensor], present: Tensor) -> Tensor:
-            return functional_call(architecture, stack, (features, present))
-
-        every = vmap(one, in_dims=(0, None, None))
+        every = _every(self.architecture, shared=True)
         starts = range(0, max(1, len(inputs)), ROWS)
         parts = [inputs[start : start + ROWS] for start in starts]
-        return torch.cat([every(self.stack, part.features, part.present) for part in parts], dim=1)
+        return torch.cat([every(self.stack, part.features, part.present, None) for part in parts], dim=1)
 
 
 def train_members(
@@ -101,20 +97,20 @@ def _train_stack(
     stack, _ = stack_module_state(models)
     members = Members(models[0], stack)
     optimiser = _optimiser(stack, settings)
-    fall = partial(_half_cosine, steps=settings.steps)
-    falling = torch.optim.lr_scheduler.LambdaLR(optimiser, fall)
     average = [value.detach().clone() for value in stack.values()] if settings.ema else []
     batches = Batches(sets, inputs, classes, params)
     shift = torch.from_numpy(np.stack([_log_prior(part, classes, settings) for part in sets])).to(device)
-    loss_of = vmap(_make_loss(models[0]))
+    every = _every(models[0], shared=False)
     window, observed = torch.zeros(len(sets), device=device), max(1, settings.steps // 10)
     for step in range(settings.steps):
         batch = batches(step)
-        losses = loss_of(stack, batch.features, batch.present, batch.targets, batch.weights, batch.keep, shift)
+        logits = every(stack, batch.features, batch.present, batch.keep)  # [S, B, heads, C]
+        losses = _losses(logits + shift[:, None, None], batch)
         optimiser.zero_grad()
         losses.sum().backward()
+        for group in optimiser.param_groups:
+            group["lr"] = group["initial_lr"] * _half_cosine(step, settings.steps)
         optimiser.step()
-        falling.step()
         if average:
             torch._foreach_lerp_(average, [value.detach() for value in stack.values()], 1 - settings.ema)
         window += losses.detach()
@@ -138,9 +134,9 @@ def _optimiser(stack: Stack, settings: SelfTrainParams) -> torch.optim.Optimizer
     """AdamW, whose step of one member is the same whoever stands beside it; encoders have a rate of their own."""
     encoders = [value for name, value in stack.items() if name.startswith("encoders.")]
     others = [value for name, value in stack.items() if not name.startswith("encoders.")]
-    groups = [{"params": others, "lr": settings.learning_rate}]
+    groups = [{"params": others, "initial_lr": settings.learning_rate}]
     if encoders:
-        groups.append({"params": encoders, "lr": settings.encoder_learning_rate})
+        groups.append({"params": encoders, "initial_lr": settings.encoder_learning_rate})
     return torch.optim.AdamW(groups, weight_decay=settings.weight_decay, fused=True)
 
 
@@ -150,21 +146,23 @@ def _log_prior(part: TrainingSet, classes: int, settings: SelfTrainParams) -> ND
     return (settings.logit_adjustment * np.log((counts + 1) / (counts + 1).sum())).astype(np.float32)
 
 
-def _make_loss(architecture: nn.Module) -> Callable[..., Tensor]:
-    def loss(
-        stack: Stack,
-        features: list[Tensor],
-        present: Tensor,
-        targets: Tensor,
-        weights: Tensor,
-        keep: Tensor,
-        shift: Tensor,
-    ) -> Tensor:
-        """Weighted cross-entropy of one member's batch, averaged over the heads that see something."""
-        logits = functional_call(architecture, stack, (features, present, keep)) + shift  # [B, heads, C]
-        entropy = -(targets[:, None] * logits.log_softmax(dim=-1)).sum(dim=-1)  # [B, heads]
-        heard = head_presence(present, logits.shape[1]).to(entropy)
-        per_clip = (entropy * heard).sum(dim=1) / heard.sum(dim=1).clamp(min=1)
-        return (per_clip * weights).mean()
+def _every(architecture: nn.Module, *, shared: bool) -> Callable[..., Tensor]:
+    """All members' forward: of the same clips (`shared`) or of a batch each.
 
-    return loss
+    `Heads` take stacked parameters as they are; `vmap` makes the others do so.
+    """
+
+    def forward(stack: Stack, features: list[Tensor], present: Tensor, keep: Tensor | None) -> Tensor:
+        return functional_call(architecture, stack, (features, present, keep))
+
+    if isinstance(architecture, Heads):
+        return forward
+    return vmap(forward, in_dims=(0, None, None, None) if shared else 0)
+
+
+def _losses(logits: Tensor, batch: Batch) -> Tensor:
+    """Weighted cross-entropy of every member's batch, averaged over the heads that see something: [S]."""
+    entropy = -(batch.targets[:, :, None] * logits.log_softmax(dim=-1)).sum(dim=-1)  # [S, B, heads]
+    heard = head_presence(batch.present, logits.shape[2]).to(entropy)
+    weight = heard * (batch.weights / heard.sum(dim=2).clamp(min=1))[..., None]
+    return (entropy * weight).sum(dim=(1, 2)) / logits.shape[1]
