@@ -73,6 +73,26 @@ def test_the_batch_changes_nothing_for_the_golden_clip(golden, lengths, place):
         np.testing.assert_allclose(layer, expected[f"layer_{i}"], atol=1e-4, rtol=0)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-4), ("bfloat16", 0.1)])
+@pytest.mark.parametrize("name", ["tiny_base", "tiny_large"])
+def test_the_golden_layers_hold_on_a_gpu(name, dtype, tolerance):
+    encoder = load_speech_encoder(golden_hubert() / f"{name}.pt", device="cuda", dtype=dtype)
+    with np.load(golden_hubert() / f"{name}.npz", allow_pickle=False) as expected:
+        _, layers = encoder.layers([waveform(5_000, 0), expected["waveform"]])
+        for i, layer in enumerate(layers, start=1):
+            np.testing.assert_allclose(layer, expected[f"layer_{i}"], atol=tolerance, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["hubert", "hubert pre-norm"])
+def test_packed_and_plain_products_agree(name, tmp_path, monkeypatch):
+    folder = save(sharpened(FAMILIES[name]), tmp_path)
+    clip = waveform(9_999, 0)
+    packed = load_speech_encoder(folder).layers([clip])[0]
+    monkeypatch.setattr("mer.encoders.linear._packs", lambda weight: False)
+    np.testing.assert_allclose(load_speech_encoder(folder).layers([clip])[0], packed, atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_layers_equal_transformers_for_each_clip_alone(name, tmp_path):
     model = sharpened(FAMILIES[name])
