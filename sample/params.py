@@ -42,6 +42,7 @@ class TextKnobs(Section):
     agreement: Fraction
     absent: Fraction
     ambiguous: Fraction
+    habit: Fraction
 
 
 class CorpusParams(Section):

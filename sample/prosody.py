@@ -44,7 +44,7 @@ PROSODY = {
 }
 # How much a neutral utterance of one speaker differs from the next.
 SPREAD = Prosody(
-    pitch=0.9, span=0.2, slope=0.6, final=0.6, rate=0.09, energy=1.8, tilt=0.9, breath=0.02, tremor=0.08, smile=0.012
+    pitch=0.6, span=0.15, slope=0.4, final=0.4, rate=0.06, energy=1.2, tilt=0.6, breath=0.02, tremor=0.06, smile=0.008
 )
 
 

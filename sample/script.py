@@ -79,20 +79,21 @@ def _draw_clip(params: CorpusParams, number: int, split: str, label: str) -> Cli
     rng = clip_rng(params, number, 0)
     text = _express(rng, label, params.text.agreement, TEXT_CONFUSIONS)
     ambiguous = rng.random() < params.text.ambiguous
+    speaker = int(rng.integers(params.speakers))
     return ClipScript(
         name=f"sample_{number:08d}",
         number=number,
         split=split,
         label=label,
         valence=round(float(np.clip(VALENCE[label] + rng.normal(0, 0.8), -5, 5)), 1),
-        speaker=int(rng.integers(params.speakers)),
+        speaker=speaker,
         face=None
         if rng.random() < params.face.absent
         else _express(rng, label, params.face.agreement, FACE_CONFUSIONS),
         voice=None
         if rng.random() < params.voice.absent
         else _express(rng, label, params.voice.agreement, VOICE_CONFUSIONS),
-        sentence=draw_sentence(rng, None if ambiguous else text),
+        sentence=draw_sentence(rng, None if ambiguous else text, speaker, params.text.habit),
         has_text=bool(rng.random() >= params.text.absent),
     )
 

@@ -122,11 +122,17 @@ BY_CLASS: dict[str, tuple[tuple[str, str], ...]] = {
 }
 
 
-def draw_sentence(rng: np.random.Generator, emotion: str | None) -> Sentence:
-    """A sentence of `emotion`; one that fits every class where it is None."""
+def draw_sentence(rng: np.random.Generator, emotion: str | None, speaker: int, habit: float) -> Sentence:
+    """A sentence of `emotion`; one that fits every class where it is None.
+
+    With probability `habit` it is about the person and the thing that its speaker always talks about: what is said
+    then tells who speaks, as the face and the voice do.
+    """
     templates = ANY if emotion is None else BY_CLASS[emotion]
     chinese, english = templates[rng.integers(len(templates))]
     slots = {name: words[rng.integers(len(words))] for name, words in (("who", WHO), ("thing", THING), ("when", WHEN))}
+    if rng.random() < habit:
+        slots |= {"who": WHO[speaker % len(WHO)], "thing": THING[speaker // len(WHO) % len(THING)]}
     english = english.format(**{name: word[1] for name, word in slots.items()})
     return Sentence(
         chinese=chinese.format(**{name: word[0] for name, word in slots.items()}),
