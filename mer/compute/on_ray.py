@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Generator, Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -11,6 +12,7 @@ from mer.compute.local import AHEAD, DEATHS
 from mer.compute.worker import Work, Worker, attempt
 from mer.errors import MerError
 
+CONNECT_SECONDS = 10.0
 CPUS_PER_ACTOR = 0.5
 """Actors that claim every core leave Ray none for its own work, and it hangs."""
 
@@ -52,6 +54,7 @@ def _connect(address: str | None) -> Any:
         import ray
     except ImportError:
         raise MerError("compute.engine: ray is not installed; pip install 'mer[ray]'") from None
+    _check_answers(address)
     try:
         ray.init(address=address, log_to_driver=False, include_dashboard=False if address is None else None)
     except (ConnectionError, RuntimeError, ValueError) as error:
@@ -59,8 +62,19 @@ def _connect(address: str | None) -> Any:
     return ray
 
 
+def _check_answers(address: str | None) -> None:
+    """Ray itself waits for minutes at an address where nothing listens, and then ends the process."""
+    host, _, port = (address or "").rpartition(":")
+    if not port.isdigit() or "://" in host:
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+    except OSError as error:
+        raise MerError(f"compute.address: no Ray cluster at '{address}': {error}") from None
+
+
 class _Crew:
-    """Actors and the batches that each has in hand."""
+    """Actors, and the batches that each has in hand: actor's place, batch number, batch."""
 
     def __init__(self, ray: Any, worker: Worker[Any, Any], count: int) -> None:
         self.ray = ray
@@ -68,7 +82,6 @@ class _Crew:
         self.worker = ray.put(worker)
         self.actors = [self.kind.remote(self.worker) for _ in range(count)]
         self.pending: dict[Any, tuple[int, int, Batch]] = {}
-        self.deaths: dict[int, int] = {}
 
     def run(self, batches: Iterator[Batch]) -> Generator[tuple[int, list[Any]]]:
         numbered = enumerate(batches)
@@ -78,36 +91,56 @@ class _Crew:
             if not self.pending:
                 return
             finished, _ = self.ray.wait(list(self.pending))
-            yield from self._collect(finished[0])
-
-    def _collect(self, finished: Any) -> Generator[tuple[int, list[Any]]]:
-        actor, number, batch = self.pending.pop(finished)
-        try:
-            yield number, self.ray.get(finished)
-        except self.ray.exceptions.RayTaskError as error:
-            raise error.as_instanceof_cause() from None
-        except self.ray.exceptions.RayActorError:
-            self._replace(actor)
-            self.deaths[number] = self.deaths.get(number, 0) + 1
-            if self.deaths[number] <= DEATHS:
-                self._hand_out(self._least_busy(), number, batch)
+            place, number, _ = self.pending[finished[0]]
+            try:
+                results = self._get(finished[0])
+            except self.ray.exceptions.RayActorError:
+                yield from self._after_death(place)
             else:
-                yield number, [WorkerDiedError("every Ray worker that took this clip's batch died") for _ in batch]
+                del self.pending[finished[0]]
+                yield number, results
 
     def dismiss(self) -> None:
         for actor in self.actors:
             self.ray.kill(actor)
 
+    def _after_death(self, place: int) -> Generator[tuple[int, list[Any]]]:
+        """An actor takes its batches in order: the first without results is what it died of, the rest go out again."""
+        self.actors[place] = self.kind.remote(self.worker)
+        lost: list[tuple[int, Batch]] = []
+        for reference in [reference for reference, (holder, _, _) in self.pending.items() if holder == place]:
+            _, number, batch = self.pending.pop(reference)
+            try:
+                yield number, self._get(reference)
+            except self.ray.exceptions.RayActorError:
+                lost.append((number, batch))
+        for number, batch in lost[:1]:
+            yield number, self._redo(place, batch)
+        for number, batch in lost[1:]:
+            self._hand_out(place, number, batch)
+
+    def _redo(self, place: int, batch: Batch) -> list[Any]:
+        """Results of a batch of which an actor died: alone, at last clip by clip, to find the one that kills."""
+        for _ in range(DEATHS):
+            try:
+                return self._get(self.actors[place].run.remote(batch))
+            except self.ray.exceptions.RayActorError:
+                self.actors[place] = self.kind.remote(self.worker)
+        if len(batch) == 1:
+            return [WorkerDiedError("every Ray worker that took this clip died")]
+        return [result for item in batch for result in self._redo(place, [item])]
+
+    def _get(self, reference: Any) -> list[Any]:
+        try:
+            return list(self.ray.get(reference))
+        except self.ray.exceptions.RayTaskError as error:
+            raise error.as_instanceof_cause() from None
+
+    def _hand_out(self, place: int, number: int, batch: Batch) -> None:
+        self.pending[self.actors[place].run.remote(batch)] = (place, number, batch)
+
     def _least_busy(self) -> int:
         load = [0] * len(self.actors)
-        for actor, _, _ in self.pending.values():
-            load[actor] += 1
+        for place, _, _ in self.pending.values():
+            load[place] += 1
         return load.index(min(load))
-
-    def _hand_out(self, actor: int, number: int, batch: Batch) -> None:
-        self.pending[self.actors[actor].run.remote(batch)] = (actor, number, batch)
-
-    def _replace(self, actor: int) -> None:
-        """Put a new actor in a dead one's place, once for all the batches that it had in hand."""
-        if not any(place == actor for place, _, _ in self.pending.values()):
-            self.actors[actor] = self.kind.remote(self.worker)
