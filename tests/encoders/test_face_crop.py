@@ -78,6 +78,13 @@ def test_a_box_crop_of_the_same_scale_copies_pixels_and_repeats_the_border():
     assert np.array_equal(crop[:, :7], np.repeat(image[13:37, :1], 7, axis=1))
 
 
+def test_an_enlarged_crop_keeps_pixel_centres():
+    ramp = np.repeat(np.arange(0, 240, 4, dtype=np.uint8)[None, :, None], 60, axis=0).repeat(3, axis=2)
+    crop = crop_face(ramp, face(20, 20, 20), 48)  # 24 pixels from 18 to 42, twice as large
+    expected = 4 * (18 + (np.arange(48) + 0.5) / 2 - 0.5)
+    assert np.abs(crop[24, :, 0] - expected).max() <= 1
+
+
 def test_whole_frame_keeps_both_ends_of_the_longer_side():
     image = np.zeros((50, 100, 3), np.uint8)
     image[:, :10], image[:, -10:] = 255, 128
@@ -144,6 +151,13 @@ def test_stored_crops_come_back_close_and_the_second_time_exactly(astronaut):
     assert np.abs(stored.crops.astype(int) - faces.crops).mean() < 3
     assert np.array_equal(stored.boxes, faces.boxes)
     assert (stored.detected, stored.sampled, stored.timestamps.tolist()) == (2, 2, [0.0, 0.5])
+
+
+def test_storing_keeps_colour_at_full_resolution():
+    stripes = np.zeros((64, 64, 3), np.uint8)
+    stripes[:, ::2], stripes[:, 1::2] = (200, 60, 60), (60, 60, 200)
+    whole = FaceCropper(FaceParams(crop_size=64, on_missing="whole_frame")).crop([stripes], [0.0])
+    assert np.abs(from_record(to_record(whole)).crops[0].astype(int) - stripes).max() < 40
 
 
 def test_a_clip_without_crops_is_stored_with_its_crop_size():

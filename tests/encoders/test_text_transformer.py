@@ -226,3 +226,23 @@ def test_code_in_a_folder_runs_only_where_params_say_so(tmp_path):
     with pytest.raises(MerError, match=r"text\.encoder"):
         load_text_encoder(TextParams(encoder=str(tmp_path)))
     assert not (tmp_path / "ran").exists()
+
+
+def test_trusted_code_with_nothing_but_a_language_head_is_encoded(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
+    path = tmp_path / "own"
+    tr.Qwen2ForCausalLM.from_pretrained(folder("qwen2")).save_pretrained(path)
+    plain_bytes().save_pretrained(path)
+    config = json.loads((path / "config.json").read_text()) | {"model_type": "own_qwen"}
+    config["auto_map"] = {"AutoConfig": "own.OwnConfig", "AutoModelForCausalLM": "own.OwnForCausalLM"}
+    (path / "config.json").write_text(json.dumps(config))
+    (path / "own.py").write_text(
+        "from transformers import Qwen2Config, Qwen2ForCausalLM\n"
+        "class OwnConfig(Qwen2Config):\n    model_type = 'own_qwen'\n"
+        "class OwnForCausalLM(Qwen2ForCausalLM):\n    config_class = OwnConfig\n"
+    )
+    features = load_text_encoder(TextParams(encoder=str(path), trust_remote_code=True)).encode([SENTENCES[0]])[0]
+    ids = torch.tensor([plain_bytes()(SENTENCES[0])["input_ids"]])
+    with torch.inference_mode():
+        states = tr.Qwen2Model.from_pretrained(folder("qwen2"))(ids, output_hidden_states=True).hidden_states
+    assert np.abs(features.embedding - sum(states[-4:])[0].mean(0).numpy()).max() < 1e-4
