@@ -1,7 +1,7 @@
 """Linear layers with packed weights, where most of an encoder's time goes.
 
-On an x86 CPU torch's float32 products run in MKL, which packs the weight anew at every call and does not use AVX-512
-on AMD. oneDNN, which torch ships too, takes a weight packed once and fuses the GELU; torch.compile reaches it through
+On an x86 CPU torch's float32 products run in MKL, which packs the weight anew at every call (docs/speech.md has rates).
+oneDNN, which torch ships too, takes a weight packed once and fuses the GELU; torch.compile reaches it through
 these same operators. Elsewhere (CUDA, other CPUs) a plain product is the best there is.
 """
 
