@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from mer.params import SelfTrainParams
 
+POOLED_CLIPS = 4.0
+"""Clips that the precision of all classes together counts for in the precision of one."""
+
 
 @dataclass(frozen=True)
 class PseudoLabels:
@@ -49,20 +52,31 @@ def class_thresholds(
     if settings.thresholds == "published":
         low = [name in settings.low_classes for name in classes]
         return np.where(low, settings.low_threshold, settings.threshold).astype(np.float32)
-    return np.array(
-        [_lowest_precise(probabilities, labels, c, settings.precision) for c in range(len(classes))], np.float32
-    )
+    return _lowest_precise(probabilities, labels, settings.precision)
 
 
 def _lowest_precise(
-    probabilities: NDArray[np.float32], labels: NDArray[np.int64], label: int, precision: float
-) -> float:
-    chosen = probabilities.argmax(axis=1) == label
-    confidence, right = probabilities[chosen, label], labels[chosen] == label
+    probabilities: NDArray[np.float32], labels: NDArray[np.int64], precision: float
+) -> NDArray[np.float32]:
+    """Per class, the lowest confidence above which out-of-fold labels are right often enough, [C].
+
+    A few lucky clips are no evidence: the precision of all classes together is smoothed by Laplace's rule, and a class
+    starts from it as if it had been seen on `POOLED_CLIPS` clips.
+    """
+    confidence, chosen = probabilities.max(axis=1), probabilities.argmax(axis=1)
     order = np.argsort(-confidence, kind="stable")
-    share = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
-    enough = np.flatnonzero(share >= precision)
-    return float(confidence[order[enough[-1]]]) if len(enough) else np.inf
+    confidence, chosen = confidence[order], chosen[order]
+    right = labels[order] == chosen
+    pooled = (np.cumsum(right) + 1) / (np.arange(1, len(order) + 1) + 2)
+    limits = np.full(probabilities.shape[1], np.inf, np.float32)
+    for c in range(len(limits)):
+        own = np.flatnonzero(chosen == c)
+        hits = np.cumsum(right[own]) + POOLED_CLIPS * pooled[own]
+        last = np.append(np.diff(confidence[own]) < 0, True)[: len(own)]  # of clips with equal confidence
+        enough = np.flatnonzero(last & (hits / (np.arange(1, len(own) + 1) + POOLED_CLIPS) >= precision))
+        if len(enough):
+            limits[c] = confidence[own[enough[-1]]]
+    return limits
 
 
 def accept(

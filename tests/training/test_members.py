@@ -14,12 +14,12 @@ from mer.training.members import train_members
 from mer.training.pretrain import pretrain
 
 
-def prepare(kind="mrccl", **self_train):
+def prepare(kind="mrccl", *, frozen=False, **self_train):
     features, _ = make_features(absent=0.2)
     self_train = {"steps": 8, "learning_rate": 1e-2} | self_train
     params = small_params(model={"kind": kind}, pretrain={"epochs": 0}, self_train=self_train)
     pretrained = pretrain(features, params)
-    frontend = Frontend(pretrained.standardisers, encoders=None)
+    frontend = Frontend(pretrained.standardisers, pretrained.encoders if frozen else None)
     inputs = frontend(features.features, features.present, None, torch.device("cpu"))
     rows = np.flatnonzero(features.labels >= 0)
     sets = []
@@ -29,7 +29,7 @@ def prepare(kind="mrccl", **self_train):
         sets.append(TrainingSet(own, features.labels[own], ones, np.zeros(len(own), bool), (0, seed)))
 
     def make():
-        return make_classifier(params.model, frontend.widths, len(CLASSES), pretrained.encoders)
+        return make_classifier(params.model, frontend.widths, len(CLASSES), None if frozen else pretrained.encoders)
 
     return make, sets, inputs, len(CLASSES), params
 
@@ -37,6 +37,14 @@ def prepare(kind="mrccl", **self_train):
 @pytest.mark.parametrize("kind", ["mrccl", "logistic", "attention", "tfn", "lmf", "mult"])
 def test_together_as_alone(kind):
     make, sets, inputs, classes, params = prepare(kind, encoder_learning_rate=1e-3, ema=0.9)
+    together = train_members(make, sets, inputs, classes, params).logits(inputs)
+    for place, one in enumerate(sets):
+        alone = train_members(make, [one], inputs, classes, params).logits(inputs)
+        torch.testing.assert_close(together[place], alone[0], rtol=1e-3, atol=1e-4)
+
+
+def test_heads_on_frozen_encodings_together_as_alone():
+    make, sets, inputs, classes, params = prepare(frozen=True, mixup=0.5, modality_dropout=0.3)
     together = train_members(make, sets, inputs, classes, params).logits(inputs)
     for place, one in enumerate(sets):
         alone = train_members(make, [one], inputs, classes, params).logits(inputs)

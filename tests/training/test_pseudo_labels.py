@@ -31,11 +31,16 @@ def test_published_thresholds_are_lower_for_the_hard_classes():
 
 
 def test_the_lowest_threshold_that_is_precise_enough():
-    known = probabilities(0.95, 0.9, 0.8, 0.7, 0.6, 0.1)
-    labels = np.array([0, 0, 1, 0, 1, 0])
-    limits = class_thresholds(settings(thresholds="precision", precision=0.75), NAMES, known, labels)
-    assert limits[0] == pytest.approx(0.7)
+    known = probabilities(*[0.95] * 20, *[0.9] * 20, *[0.6] * 20, *[0.2] * 20)
+    labels = np.array([0] * 40 + [0, 1] * 10 + [0, 1] * 10)
+    limits = class_thresholds(settings(thresholds="precision", precision=0.9), NAMES, known, labels)
+    assert limits[0] == pytest.approx(0.9)
     assert limits[1] == np.inf
+
+
+def test_a_few_lucky_clips_are_no_evidence():
+    limits = class_thresholds(settings(thresholds="precision"), NAMES, probabilities(0.9, 0.8, 0.7), np.zeros(3, int))
+    assert (limits == np.inf).all()
 
 
 def test_only_confident_clips_are_accepted():

@@ -109,6 +109,27 @@ def test_says_what_to_change(run, change, message):
         self_train(change(features), pretrained, params)
 
 
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"self_train": {"encoder_learning_rate": 1e-3}},
+        {"self_train": {"voting": "stacking"}},
+        {"self_train": {"thresholds": "soft", "prior": "em", "quota": 0.5}},
+        {"model": {"kind": "attention"}},
+        {"model": {"kind": "logistic", "normalise": "group"}},
+    ],
+)
+def test_every_kind_of_bundle_can_be_saved(sections, tmp_path):
+    features, _ = make_features(unlabeled=20)
+    features = replace(features, groups=np.array(["a", "b", None, "c"] * 20, object))
+    params = small_params(**{"self_train": {"steps": 5} | sections.pop("self_train", {}), **sections})
+    result = self_train(features, pretrain(features, params), params)
+    result.bundle.save(tmp_path)
+    found = load_bundle(tmp_path).predict(features.features, features.present, features.groups)
+    rows = features.split != "labeled"
+    np.testing.assert_allclose(found[rows], probabilities(result)[rows], atol=1e-5)
+
+
 @pytest.mark.parametrize("modalities", [["audio"], ["audio", "text"]])
 def test_some_modalities_alone(modalities):
     features, _ = make_features(unlabeled=10)
