@@ -5,7 +5,7 @@
 Each draw holds out two speakers and labels a share of the other seven's clips. `alone`: the rest of the seven's clips
 are unlabeled. `transductive`: the test speakers' clips are among the unlabeled ones too, as in the MER challenges.
 Every result is a line of the output file, and lines that are there are not computed again: run it in pieces.
-`--table` prints the tables only.
+`--table` prints the tables only. Settings are chosen with `--development --out some/other/file`.
 """
 
 from __future__ import annotations
@@ -73,13 +73,14 @@ def main() -> None:
     parser.add_argument("--settings", nargs="*", default=["alone", "transductive"])
     parser.add_argument("--shares", type=float, nargs="*", default=list(SHARES))
     parser.add_argument("--methods", nargs="*", default=list(METHODS))
+    parser.add_argument("--development", action="store_true", help="train and test on the development speakers")
     parser.add_argument("--out", type=Path, default=Path("metrics/limited_labels.jsonl"))
     parser.add_argument("--table", action="store_true", help="print the tables and stop")
     arguments = parser.parse_args()
     results = Results(arguments.out, KEYS)
     if not arguments.table:
         corpus = load_nemo()
-        for draw in make_draws(corpus, arguments.draws):
+        for draw in make_draws(corpus, arguments.draws, development=arguments.development):
             if arguments.only is None or draw.number in arguments.only:
                 for setting in arguments.settings:
                     run_draw(corpus, draw, setting, arguments.shares, arguments.methods, results)

@@ -251,7 +251,7 @@ class SelfTrainParams(Section):
     rounds: Annotated[int, Field(ge=0)] = 1
     """How often teachers are trained again with their pseudo-labels; 0 uses none. Stops when growth stops."""
     seeds: Count = 2
-    """Members trained per fold; each leaves another part of the unlabeled clips to be judged."""
+    """Members trained on each training set, from other initial weights, batches and dropout."""
     steps: Count = 300
     """Optimiser steps of every member: the same for few labels as for many."""
     batch_size: Count = 32
