@@ -36,11 +36,11 @@ class Prosody:
 
 PROSODY = {
     "neutral": Prosody(),
-    "angry": Prosody(pitch=3.0, span=0.6, slope=-1.5, rate=0.25, energy=6, tilt=-5, breath=-0.03),
-    "happy": Prosody(pitch=4.5, span=0.8, slope=0.5, rate=0.15, energy=3, tilt=-1.5, smile=0.09),
-    "sad": Prosody(pitch=-2.5, span=-0.9, slope=-2.0, rate=-0.35, energy=-6, tilt=5, breath=0.10),
-    "worried": Prosody(pitch=1.5, span=-0.2, slope=0.0, rate=0.05, energy=-2, tilt=1.0, breath=0.20, tremor=0.7),
-    "surprise": Prosody(pitch=7.0, span=1.1, slope=1.0, final=5.0, rate=-0.1, energy=3, tilt=-1, breath=0.03),
+    "angry": Prosody(pitch=3.0, span=0.6, slope=-1.5, rate=0.25, energy=6, tilt=-8, breath=-0.03),
+    "happy": Prosody(pitch=4.5, span=0.8, slope=0.5, rate=0.15, energy=3, tilt=-2.5, smile=0.14),
+    "sad": Prosody(pitch=-2.5, span=-0.9, slope=-2.0, rate=-0.35, energy=-6, tilt=8, breath=0.12),
+    "worried": Prosody(pitch=1.5, span=-0.2, slope=0.0, rate=0.05, energy=-2, tilt=1.0, breath=0.32, tremor=0.7),
+    "surprise": Prosody(pitch=7.0, span=1.1, slope=1.0, final=5.0, rate=-0.1, energy=3, tilt=-3, breath=0.08),
 }
 # How much a neutral utterance of one speaker differs from the next.
 SPREAD = Prosody(
