@@ -88,8 +88,6 @@ class TranscribeParams(Section):
 
 
 class AdaptAudioParams(Section):
-    enabled: bool = False
-    """Continue the encoder's own training on the corpus' speech; `audio.model` must then name the result."""
     model: str = "sample/hubert"
     """HuBERT to start from: a Hugging Face folder or a fairseq `.pt`."""
     layer: int | None = None

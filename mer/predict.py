@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,7 @@ class Predictor:
     def __init__(self, folder: str | Path) -> None:
         self.bundle: Bundle = load_bundle(folder)
         self.params: Params = parse_params(self.bundle.extra["extraction"], source=f"{folder}/bundle.json")
-        self.encoders = load_encoders(self.params, Path(folder) / "text", tuple(self.bundle.standardisers))
+        self.encoders = load_encoders(self.params, Path(folder) / "text", self.bundle.model.modalities)
         self.cropper = FaceCropper(self.params.face)
         for name, encoder in self.encoders.items():
             if encoder.fingerprint != self.bundle.extra["fingerprints"][name]:
@@ -103,7 +103,7 @@ class Predictor:
 
 def load_encoders(params: Params, fitted_text: Path, modalities: tuple[str, ...]) -> dict[str, Encoder[Any]]:
     """The encoders of the modalities asked for; `fitted_text` holds the text encoder where the corpus made it."""
-    loaders = {
+    loaders: dict[str, Callable[[], Encoder[Any]]] = {
         "audio": lambda: SpeechFeatures(params.audio),
         "face": lambda: load_face_encoder(params.face),
         "text": lambda: (
@@ -117,7 +117,7 @@ def save_bundle(folder: str | Path, bundle: Bundle, params: Params, features: st
     """Save a bundle with all that `Predictor` needs: extraction params, fingerprints, the fitted text encoder."""
     folder, fitted = Path(folder), Path(features) / "text" / "encoder"
     shutil.rmtree(folder, ignore_errors=True)
-    encoders = load_encoders(params, fitted, tuple(bundle.standardisers))
+    encoders = load_encoders(params, fitted, bundle.model.modalities)
     extra = {
         "extraction": {name: getattr(params, name).model_dump(mode="json") for name in EXTRACTION},
         "fingerprints": {name: encoder.fingerprint for name, encoder in encoders.items()},

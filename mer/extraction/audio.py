@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 from mer.clips import ClipTable
 from mer.encoders.speech_features import SpeechFeatures
-from mer.extraction.features import Content, EncoderWorker, for_device, media_digests, write_features
+from mer.extraction.features import Content, EncoderWorker, for_device, load_audio, media_digests, write_features
 from mer.media import encode
 from mer.params import AudioParams, ComputeParams
 from mer.store.fill import FillReport
@@ -25,16 +24,10 @@ def extract_audio(
     Raises:
         MerError: `audio.model` is no speech encoder.
     """
-
-    def load(clip_ids: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-        for record in media.iter_records(clip_ids, ["audio"]):
-            if record.audio is not None:
-                yield record.clip_id, record.audio
-
     return write_features(
         "audio",
         SpeechFeatures(params),
-        Content(media_digests(clips, media, "audio_sha256"), load),
+        Content(media_digests(clips, media, "audio_sha256"), partial(load_audio, media)),
         EncoderWorker(partial(SpeechFeatures, params), encode.waveform),
         for_device(compute, params.device),
         out,

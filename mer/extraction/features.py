@@ -22,6 +22,7 @@ from mer.clips import ClipTable
 from mer.compute.worker import Worker
 from mer.encoders.base import Encoder, Features
 from mer.errors import ClipError
+from mer.media import encode
 from mer.params import ComputeParams
 from mer.store.cache import ShardCache
 from mer.store.fill import FillReport, fill, fill_and_use
@@ -140,6 +141,18 @@ def media_digests(clips: ClipTable, media: MediaFolder, column: str) -> dict[str
     index = media.index(["clip_id", column])
     known = dict(zip(index["clip_id"], index[column], strict=True))
     return {clip_id: known.get(clip_id) or None for clip_id in clips.rows["clip_id"]}
+
+
+def load_audio(media: MediaFolder, clip_ids: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    """FLAC bytes of the clips asked for, in stored order; those without sound are left out."""
+    for record in media.iter_records(clip_ids, ["audio"]):
+        if record.audio is not None:
+            yield record.clip_id, record.audio
+
+
+def waveforms(media: MediaFolder, clip_ids: Sequence[str]) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """Float32 [samples] at 16 kHz of the clips asked for, as `load_audio` gives them."""
+    return ((clip_id, encode.waveform(audio)) for clip_id, audio in load_audio(media, clip_ids))
 
 
 def for_device(compute: ComputeParams, device: str) -> ComputeParams:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 from mer.clips import ClipTable
 from mer.encoders.base import Encoder
-from mer.encoders.text.tfidf import TfidfTextEncoder
 from mer.encoders.text.load import load_text_encoder
+from mer.encoders.text.tfidf import TfidfTextEncoder
 from mer.extraction.features import Content, EncoderWorker, for_device, write_features
 from mer.params import ComputeParams, TextParams
 from mer.store.fill import FillReport
@@ -32,7 +32,7 @@ def extract_text(
     Raises:
         MerError: `text.encoder` is no text encoder.
     """
-    load: partial[Encoder[str]]
+    load: Callable[[], Encoder[str]]
     if params.encoder == "tfidf":
         fitted = out.with_name(f"{out.name}.{FITTED}")
         TfidfTextEncoder.fit(fitting_texts(clips, texts), params).save(fitted)
@@ -45,11 +45,12 @@ def extract_text(
         return ((clip_id, texts[clip_id]) for clip_id in clip_ids)
 
     digests = {clip_id: digest(texts[clip_id]) if texts[clip_id].strip() else None for clip_id in clips.rows["clip_id"]}
+    worker: EncoderWorker[str, str] = EncoderWorker(load, str)
     report = write_features(
         "text",
         load(),
         Content(digests, contents),
-        EncoderWorker(load, str),
+        worker,
         for_device(compute, params.device),
         out,
         batch_size=BATCH_CLIPS,
