@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from mer import cache_cli
 from mer.errors import MerError
 
 app = typer.Typer(
@@ -17,6 +18,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+app.add_typer(cache_cli.app, name="cache")
 
 # Commands import what they need when they run: `mer --help` should not wait for torch.
 
