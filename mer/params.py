@@ -237,8 +237,11 @@ class PretrainParams(Section):
     """Noise variance added at the first step."""
     beta_end: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
     """Noise variance added at the last step."""
+    labeled_out: bool = True
+    """Hold out the labeled clips where at least half of the clips are not labeled: their encodings are then what new
+    clips' will be, for the classifiers that learn from them and for all that is measured on them."""
     held_out: Annotated[float, Field(ge=0.0, le=0.5)] = 0.1
-    """Share of the clips kept out to measure cross-modal retrieval; 0 keeps none and never stops early."""
+    """Otherwise, the share of the clips held out to measure cross-modal retrieval; 0 holds out none and never stops."""
     patience: Count = 10
     """Epochs without better retrieval on the held-out clips before the best weights are taken."""
     seed: int = 0

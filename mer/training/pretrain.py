@@ -25,6 +25,9 @@ from mer.training.frontend import Frontend, Inputs
 from mer.training.standardise import Standardiser, fit_standardiser, standardiser_tensors, standardisers_from
 from mer.training.tensors import read_tensors, write_tensors
 
+MOST_RANKED = 1000
+"""Held-out clips that are ranked among each other at most."""
+
 RETRIEVALS = (("audio", "face", "A->V"), ("audio", "text", "A->T"), ("face", "text", "V->T"))
 
 
@@ -92,18 +95,21 @@ def pretrain(features: FeatureSet, params: Params) -> Pretrained:
         inputs = Frontend(standardisers, encoders=None)(features.features, features.present, groups, device)
         encoders = make_encoders({name: fit.width for name, fit in standardisers.items()}, params.model).to(device)
         epochs = params.pretrain.epochs if params.model.kind == "mrccl" else 0
-        best, curve = _train(encoders, inputs, params, epochs)
+        labeled = np.flatnonzero(features.split == "labeled")
+        best, curve = _train(encoders, inputs, labeled, params, epochs)
     return Pretrained(best.cpu(), standardisers, params.model, curve)
 
 
-def _train(encoders: Encoders, inputs: Inputs, params: Params, epochs: int) -> tuple[Encoders, list[dict[str, float]]]:
+def _train(
+    encoders: Encoders, inputs: Inputs, labeled: NDArray[np.int64], params: Params, epochs: int
+) -> tuple[Encoders, list[dict[str, float]]]:
     settings = params.pretrain
     device = inputs.present.device
     contrast = CombinatorialContrast(
         encoders.modalities, params.model.width, settings.objective, settings.temperature
     ).to(device)
     order = np.random.default_rng(settings.seed)
-    train, held_out = _hold_out(len(inputs), settings, order)
+    train, held_out = _hold_out(len(inputs), labeled, settings, order)
     batches = max(1, math.ceil(len(train) / settings.batch_size))
     parameters = [*encoders.parameters(), *contrast.parameters()]
     optimiser = torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=settings.weight_decay)
@@ -145,13 +151,23 @@ class _Noise:
         return [add_noise(x, self.alpha, self.kind, self.generator) for x in features]
 
 
-def _hold_out(clips: int, settings: PretrainParams, order: np.random.Generator) -> tuple[NDArray[np.int64], Tensor]:
-    """Rows to train on, and rows to rank; a corpus too small to rank anything keeps none out."""
+def _hold_out(
+    clips: int, labeled: NDArray[np.int64], settings: PretrainParams, order: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows to train on, and rows to rank; a corpus too small to rank anything keeps none out.
+
+    Encodings of clips that were contrasted with each other agree more than those of new clips ever will. A classifier
+    that learns from such encodings, or is calibrated on them, trusts the weaker modalities too much; so the labeled
+    clips stay out, if enough others are left.
+    """
     shuffled = order.permutation(clips)
-    number = min(int(settings.held_out * clips), 1000)
+    if settings.labeled_out and 2 <= len(labeled) <= clips / 2:
+        is_labeled = np.isin(shuffled, labeled)
+        return np.sort(shuffled[~is_labeled]), np.sort(shuffled[is_labeled][:MOST_RANKED])
+    number = min(int(settings.held_out * clips), MOST_RANKED)
     if number < 2:
         number = 0
-    return np.sort(shuffled[number:]), torch.from_numpy(np.sort(shuffled[:number]))
+    return np.sort(shuffled[number:]), np.sort(shuffled[:number])
 
 
 def _total(terms: Tensor, contrast: CombinatorialContrast, settings: PretrainParams) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from synthetic import make_features, small_params
 
 from mer.errors import MerError
-from mer.training.pretrain import load_pretrained, pretrain
+from mer.training.pretrain import _hold_out, load_pretrained, pretrain
 
 PARAMS = small_params(model={"width": 16}, pretrain={"epochs": 20, "batch_size": 64, "learning_rate": 3e-3})
 
@@ -25,7 +25,7 @@ def pretrained(features):
 
 
 def test_retrieval_rises_from_chance(pretrained):
-    chance = 1 / 20
+    chance = 1 / 50
     first, last = pretrained.curve[0], pretrained.curve[-1]
     for name in ("A->V", "A->T", "V->T"):
         assert first[name] < 5 * chance
@@ -48,6 +48,17 @@ def test_a_saved_model_is_the_same_model(pretrained, tmp_path):
     pretrained.save(tmp_path / "one.safetensors")
     load_pretrained(tmp_path / "one.safetensors").save(tmp_path / "two.safetensors")
     assert (tmp_path / "one.safetensors").read_bytes() == (tmp_path / "two.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(("labeled", "changes"), [(30, {}), (60, {"held_out": 0.2}), (30, {"labeled_out": False})])
+def test_labeled_clips_are_held_out_where_they_are_few(labeled, changes):
+    settings = small_params(pretrain=changes).pretrain
+    train, held_out = _hold_out(100, np.arange(labeled), settings, np.random.default_rng(0))
+    assert sorted([*train, *held_out]) == list(range(100))
+    if labeled == 30 and not changes:
+        assert held_out.tolist() == list(range(30))
+    else:
+        assert len(held_out) == 100 * settings.held_out
 
 
 def test_no_epochs_leave_random_encoders(features):
