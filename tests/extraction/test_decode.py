@@ -24,7 +24,7 @@ from mer.store.media import MediaFolder
 from tests.media.making import write_clip
 
 ROOT = Path(__file__).parents[2]
-PARAMS = DecodeParams(frames=2, timeout_seconds=20.0, max_failed=1.0)
+PARAMS = DecodeParams(frames=2, timeout_seconds=60.0, max_failed=1.0)
 ONE = ComputeParams(workers=1)
 MUTANTS = int(os.environ.get("MER_MUTANTS", "60"))
 KILLS = int(os.environ.get("MER_KILLS", "2"))

@@ -20,7 +20,7 @@ from mer.media.sandbox import Sandbox, decode_safely
 from mer.params import DecodeParams
 from tests.media.making import write_clip
 
-PARAMS = DecodeParams(timeout_seconds=20.0)
+PARAMS = DecodeParams(timeout_seconds=60.0)
 BAD_DECODER = """
 import os, sys, time
 import mer.media.worker as worker
