@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -51,18 +51,22 @@ class Trial:
 @dataclass(frozen=True)
 class Lesson:
     """What the teachers of a nest leave to its students: how to vote, and pseudo-labels (None: there are none).
+    `learned` are those that the teachers were trained on themselves, `score` is their out-of-fold weighted-F1, and
     `notes` has a row a round."""
 
     jury: Jury
     pseudo: PseudoLabels | None
+    learned: PseudoLabels | None
+    score: float
     notes: list[dict[str, Any]] = field(default_factory=list)
 
 
 def teach(trial: Trial, nests: Sequence[Nest]) -> dict[int, Lesson]:
     """Train teachers until no nest gains pseudo-labels or the rounds are over; gives outer fold -> lesson.
 
-    In round 0 teachers see labels only. Each nest decides alone whether to go on, as another's labels are none of its
-    business.
+    In round 0 teachers see labels only. Pseudo-labels that make a nest's teachers worse out of fold are dropped: its
+    students get what the teachers before had learned from. Each nest decides alone, as another's labels are none of
+    its business.
     """
     settings = trial.params.self_train
     lessons: dict[int, Lesson] = {}
@@ -72,9 +76,12 @@ def teach(trial: Trial, nests: Sequence[Nest]) -> dict[int, Lesson]:
         growing = []
         for nest in active:
             before = lessons.get(nest.outer)
-            lessons[nest.outer] = _judge(trial, nest, teachers, before, number)
-            found, last = lessons[nest.outer].pseudo, before.pseudo if before else None
-            if len(found or ()) > GROWTH * len(last or ()):
+            lesson = _judge(trial, nest, teachers, before, number)
+            if before and lesson.score < before.score:
+                lessons[nest.outer] = replace(before, pseudo=before.learned, notes=lesson.notes)
+                continue
+            lessons[nest.outer] = lesson
+            if len(lesson.pseudo or ()) > GROWTH * len(lesson.learned or ()):
                 growing.append(nest)
         active = growing
         if not active:
@@ -108,7 +115,7 @@ def _judge(trial: Trial, nest: Nest, teachers: Teachers, before: Lesson | None, 
     score = weighted_f1(oof.labels, known.argmax(axis=1))
     note: dict[str, Any] = {"fold": nest.outer, "round": number, "out_of_fold_weighted_f1": score}
     if not settings.rounds or not len(nest.unlabeled):
-        return Lesson(jury, None, [note])
+        return Lesson(jury, None, None, score, [note])
     probabilities, agreeing = judge_unlabeled(nest, teachers, jury, trial.classes, trial.inputs, by_parts=number > 0)
     priors = _priors(probabilities, known, oof.labels)
     note |= {
@@ -120,8 +127,8 @@ def _judge(trial: Trial, nest: Nest, teachers: Teachers, before: Lesson | None, 
     thresholds = class_thresholds(settings, trial.features.classes, known, oof.labels)
     found = accept(nest.unlabeled, probabilities, agreeing, thresholds, prior, settings, number)
     note["pseudo_labels"] = len(found)
-    kept = found if len(found) else before.pseudo if before else None
-    return Lesson(jury, kept, [*(before.notes if before else []), note])
+    learned = before.pseudo if before else None
+    return Lesson(jury, found if len(found) else learned, learned, score, [*(before.notes if before else []), note])
 
 
 def _priors(
