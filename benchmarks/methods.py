@@ -25,7 +25,7 @@ DEFAULT: Overrides = {}
 PARTS: dict[str, Overrides] = {
     "mrccl": DEFAULT,
     "without contrastive pretraining": {"pretrain": {"epochs": 0}},
-    "labeled clips pretrained on": {"pretrain": {"labeled_out": False}},
+    "labeled clips held out of pretraining": {"pretrain": {"labeled_out": True}},
     "without noise terms": {"pretrain": {"noise_weight": 0.0}},
     "without pseudo-labels": {"self_train": {"rounds": 0}},
     "without oversampling": {"self_train": {"oversampling": 0.0}},

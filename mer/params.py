@@ -78,7 +78,7 @@ class TranscribeParams(Section):
     prefer: Literal["chinese", "english"] = "chinese"
     """Which of the corpus' own transcripts to use where it has several languages."""
     asr: str | None = None
-    """Whisper's folder (Hugging Face's or CTranslate2's layout) for clips without a transcript; None leaves them empty."""
+    """Whisper's folder (Hugging Face's or CTranslate2's) for clips without a transcript; None leaves them empty."""
     language: str | None = None
     """What is spoken, such as `zh`; None lets the model find out, clip by clip."""
     dtype: Literal["float32", "bfloat16"] = "float32"
@@ -237,9 +237,9 @@ class PretrainParams(Section):
     """Noise variance added at the first step."""
     beta_end: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
     """Noise variance added at the last step."""
-    labeled_out: bool = True
-    """Hold out the labeled clips where at least half of the clips are not labeled: their encodings are then what new
-    clips' will be, for the classifiers that learn from them and for all that is measured on them."""
+    labeled_out: bool = False
+    """Hold out the labeled clips where at least half of the clips are not labeled: their encodings are then what those
+    of new speakers will be. Worth a try where speakers are few and new ones come."""
     held_out: Annotated[float, Field(ge=0.0, le=0.5)] = 0.1
     """Otherwise, the share of the clips held out to measure cross-modal retrieval; 0 holds out none and never stops."""
     patience: Count = 10

@@ -21,7 +21,7 @@ def main(params: Params) -> None:
     work = cache_root() / "adapt_audio"
     curve = adapt_audio(lambda: waveforms(media, learned_from), params.adapt_audio, Path("adapt/hubert"), work=work)
     shutil.rmtree(work, ignore_errors=True)
-    write_curve("metrics/plots/adapt_audio.csv", pd.DataFrame(map(asdict, curve)))
+    write_curve("adapt/curve.csv", pd.DataFrame(map(asdict, curve)))
 
 
 if __name__ == "__main__":

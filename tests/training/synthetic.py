@@ -40,7 +40,14 @@ def small_params(**sections):
     values = {
         "model": {"width": 8, "heads": 2, "components": 16},
         "pretrain": {"epochs": 3, "batch_size": 32},
-        "self_train": {"steps": 30, "batch_size": 16, "seeds": 2, "thresholds": "published", "threshold": 0.4, "learning_rate": 5e-3},
+        "self_train": {
+            "steps": 30,
+            "batch_size": 16,
+            "seeds": 2,
+            "thresholds": "published",
+            "threshold": 0.4,
+            "learning_rate": 5e-3,
+        },
     }
     for name, section in sections.items():
         values[name] = values[name] | section
