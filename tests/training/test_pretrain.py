@@ -10,7 +10,9 @@ from synthetic import make_features, small_params
 from mer.errors import MerError
 from mer.training.pretrain import _hold_out, load_pretrained, pretrain
 
-PARAMS = small_params(model={"width": 16}, pretrain={"epochs": 20, "batch_size": 64, "learning_rate": 3e-3})
+PARAMS = small_params(
+    model={"width": 16}, pretrain={"epochs": 20, "batch_size": 64, "learning_rate": 3e-3, "labeled_out": True}
+)
 
 
 @pytest.fixture(scope="module")
@@ -50,12 +52,12 @@ def test_a_saved_model_is_the_same_model(pretrained, tmp_path):
     assert (tmp_path / "one.safetensors").read_bytes() == (tmp_path / "two.safetensors").read_bytes()
 
 
-@pytest.mark.parametrize(("labeled", "changes"), [(30, {}), (60, {"held_out": 0.2}), (30, {"labeled_out": False})])
-def test_labeled_clips_are_held_out_where_they_are_few(labeled, changes):
+@pytest.mark.parametrize(("labeled", "changes"), [(30, {"labeled_out": True}), (60, {"labeled_out": True, "held_out": 0.2}), (30, {})])
+def test_labeled_clips_are_held_out_where_that_is_asked_for_and_they_are_few(labeled, changes):
     settings = small_params(pretrain=changes).pretrain
     train, held_out = _hold_out(100, np.arange(labeled), settings, np.random.default_rng(0))
     assert sorted([*train, *held_out]) == list(range(100))
-    if labeled == 30 and not changes:
+    if labeled == 30 and changes:
         assert held_out.tolist() == list(range(30))
     else:
         assert len(held_out) == 100 * settings.held_out
