@@ -52,7 +52,9 @@ def test_a_saved_model_is_the_same_model(pretrained, tmp_path):
     assert (tmp_path / "one.safetensors").read_bytes() == (tmp_path / "two.safetensors").read_bytes()
 
 
-@pytest.mark.parametrize(("labeled", "changes"), [(30, {"labeled_out": True}), (60, {"labeled_out": True, "held_out": 0.2}), (30, {})])
+@pytest.mark.parametrize(
+    ("labeled", "changes"), [(30, {"labeled_out": True}), (60, {"labeled_out": True, "held_out": 0.2}), (30, {})]
+)
 def test_labeled_clips_are_held_out_where_that_is_asked_for_and_they_are_few(labeled, changes):
     settings = small_params(pretrain=changes).pretrain
     train, held_out = _hold_out(100, np.arange(labeled), settings, np.random.default_rng(0))
