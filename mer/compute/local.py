@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import multiprocessing.connection
 import os
-import pickle
 import signal
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -106,7 +105,7 @@ class _Pool:
     """Processes that each hold one loaded worker; started anew when one of them dies."""
 
     def __init__(self, worker: Worker[Any, Any], workers: int) -> None:
-        self.worker = pickle.dumps(worker)
+        self.worker = worker
         self.workers = workers
         self.executor = self._start()
 
@@ -144,11 +143,11 @@ _loaded: Work[Any, Any] | None = None
 """The work function of this process, where it is one of the pool's."""
 
 
-def _begin(worker: bytes) -> None:
+def _begin(worker: Worker[Any, Any]) -> None:
     global _loaded
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     threading.Thread(target=_follow_parent, daemon=True).start()
-    _loaded = pickle.loads(worker).setup()  # noqa: S301  (our own bytes, from our own parent)
+    _loaded = worker.setup()
 
 
 def _follow_parent() -> None:
