@@ -29,6 +29,11 @@ def clip_vision():
     return tr.CLIPVisionModelWithProjection(config), tr.CLIPImageProcessorPil(**SHORT)
 
 
+def clip_with_gelu():
+    config = tr.CLIPVisionConfig(**VISION, projection_dim=20, hidden_act="gelu")
+    return tr.CLIPVisionModelWithProjection(config), tr.CLIPImageProcessorPil(**SHORT)
+
+
 def vit():
     return tr.ViTModel(tr.ViTConfig(**VISION)), tr.ViTImageProcessorPil(**SQUARE)
 
@@ -51,7 +56,7 @@ def videomae():
     return tr.VideoMAEModel(config), tr.VideoMAEImageProcessorPil(**SHORT)
 
 
-IMAGE_MODELS = [clip, clip_vision, vit, vit_classifier, dinov2, data2vec]
+IMAGE_MODELS = [clip, clip_vision, clip_with_gelu, vit, vit_classifier, dinov2, data2vec]
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ matrix products, and in double precision they are exact, so any BLAS gives Pillo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from math import pi, sin
 
@@ -18,8 +18,10 @@ from torch import Tensor
 PRECISION = 22
 """Binary places of Pillow's weights: 32 bits less 8 for a pixel less 2 for overshoot."""
 
-FEW = 8
+FEW = 2
 """Images at a time: their sums in double precision still fit a core's cache."""
+BAND = 28
+"""Output pixels at a time: they see few of the input pixels, and the other products would be with zero."""
 
 
 def _triangle(x: float) -> float:
@@ -50,19 +52,30 @@ def resize(images: Tensor, side: int, resample: int) -> Tensor:
     """
     if images.shape[2] == side:
         return images
-    weights = _weights(images.shape[2], side, resample).to(images.device)
-    return torch.cat([_rounded(weights @ _rounded(few.double() @ weights.T).double()) for few in images.split(FEW)])
+    bands = [(span, weights.to(images.device)) for span, weights in _bands(images.shape[2], side, resample)]
+    return torch.cat([_across(_across(few, bands).mT, bands).mT for few in images.split(FEW)])
 
 
-def _rounded(sums: Tensor) -> Tensor:
-    """To 8 bits as Pillow does it: add half, shift right, clip."""
-    half = 1 << (PRECISION - 1)
-    return sums.add_(half).div_(1 << PRECISION).floor_().clamp_(0, 255).to(torch.uint8)
+def _across(pixels: Tensor, bands: Sequence[tuple[slice, Tensor]]) -> Tensor:
+    """uint8 [..., S] to [..., side], each sum rounded as Pillow does it: add half, cut the fraction off, clip."""
+    pixels = pixels.double()
+    sums = torch.cat([pixels[..., span] @ weights for span, weights in bands], dim=-1)
+    return sums.add_(0.5).clamp_(0, 255).to(torch.uint8)
 
 
 @cache
+def _bands(size: int, target: int, resample: int) -> list[tuple[slice, Tensor]]:
+    """For each `BAND` of output pixels: the input pixels that they are made of, and the weights between."""
+    bands = []
+    for weights in _weights(size, target, resample).split(BAND):
+        used = weights.any(dim=0).nonzero()
+        span = slice(int(used.min()), int(used.max()) + 1)
+        bands.append((span, weights[:, span].T.contiguous()))
+    return bands
+
+
 def _weights(size: int, target: int, resample: int) -> Tensor:
-    """float64 [target, size]: Pillow's integer weights of each input pixel in each output pixel."""
+    """float64 [target, size]: Pillow's weight of each input pixel in each output pixel, a multiple of 2^-22."""
     kernel, reach = FILTERS[resample]
     scale = size / target
     stretch = max(scale, 1.0)
@@ -74,7 +87,7 @@ def _weights(size: int, target: int, resample: int) -> Tensor:
         taps = np.array([kernel((x - centre + 0.5) / stretch) for x in range(first, last)])
         taps = taps / _sum_in_order(taps) * (1 << PRECISION)
         weights[row, first:last] = np.trunc(taps + np.copysign(0.5, taps))
-    return torch.from_numpy(weights)
+    return torch.from_numpy(weights / (1 << PRECISION))
 
 
 def _sum_in_order(values: np.ndarray) -> float:

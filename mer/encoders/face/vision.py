@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from transformers import AutoModel, CLIPVisionModelWithProjection
 
 from mer.encoders.base import Encoder, Features, absent
+from mer.encoders.face.clip import shorten
 from mer.encoders.face.crop_encoder import CropEncoder, Crops
 from mer.encoders.face.preprocess import read_preprocessing
+from mer.encoders.packed import pack_linear_layers
 from mer.encoders.pretrained import folder_digest, load_model, read_config
 from mer.errors import MerError
 from mer.params import FaceParams
@@ -54,7 +56,7 @@ class VisionModel:
 
     @cached_property
     def fingerprint(self) -> str:
-        return digest("vision-1", folder_digest(self._params.encoder), self._params.dtype)
+        return digest("vision-2", folder_digest(self._params.encoder), self._params.dtype)
 
     @cached_property
     def _model(self) -> Any:
@@ -62,7 +64,11 @@ class VisionModel:
         kind: Any = CLIPVisionModelWithProjection if self._is_clip else AutoModel
         # A ViT folder without a pooler gets a random one; only the tokens are used.
         unused = () if self._is_clip else ("pooler.",)
-        return load_model(kind, params.encoder, KEY, dtype=params.dtype, device=params.device, unused=unused)
+        model = load_model(kind, params.encoder, KEY, dtype=params.dtype, device=params.device, unused=unused)
+        if self._is_clip:
+            shorten(model)
+        pack_linear_layers(model)
+        return model
 
     def embed(self, crops: Crops) -> NDArray[np.float32]:
         """Vectors [n, width] of crops [n, S, S, 3], or for a video model of clips, [n * frames, S, S, 3]."""
