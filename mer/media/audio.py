@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 import av
@@ -14,8 +15,10 @@ from mer.media.errors import TooLongError
 RATE = 16_000
 GAP_SECONDS = 0.1
 """A jump in the time stamps below this is jitter; above it, silence was left out."""
-PULL_EVERY = 64
-"""Frames pushed into the resampler between two pulls: each pull that finds nothing costs an exception."""
+TOGETHER = 64
+"""Frames that go through the resampler at once: each passage costs more than the resampling of one frame."""
+JOINED = "fltp"
+"""Format whose frames are joined: that of AAC, MP3, Opus, Vorbis and AC-3, which come in frames of some 20 ms."""
 
 
 class Resampler:
@@ -26,30 +29,40 @@ class Resampler:
     """
 
     def __init__(self, first: AudioFrame) -> None:
+        self.format, self.layout, self.rate = first.format.name, first.layout.name, first.sample_rate
         self.graph = av.filter.Graph()
         source = self.graph.add_abuffer(
-            sample_rate=first.sample_rate,
-            format=first.format.name,
-            layout=first.layout.name,
-            time_base=Fraction(1, first.sample_rate),
+            sample_rate=self.rate, format=self.format, layout=self.layout, time_base=Fraction(1, self.rate)
         )
         resample = self.graph.add("aresample", f"{RATE}:rematrix_maxval=1:out_chlayout=mono:out_sample_fmt=flt")
         self.graph.link_nodes(source, resample, self.graph.add("abuffersink")).configure()
-        self.pushed = 0
+        self.waiting: list[AudioFrame] = []
         self.chunks: list[NDArray[np.float32]] = []
 
     def push(self, frame: AudioFrame) -> None:
-        frame.pts = None  # the stretch is contiguous; its place on the clock is kept by Waveform
-        self.graph.push(frame)
-        self.pushed += 1
-        if self.pushed % PULL_EVERY == 0:
-            self._pull()
+        self.waiting.append(frame)
+        if len(self.waiting) == TOGETHER:
+            self._resample()
 
     def finish(self) -> NDArray[np.float32]:
         """Float32 [samples] at 16 kHz."""
+        self._resample()
         self.graph.push(None)
         self._pull()
         return np.concatenate(self.chunks) if self.chunks else np.zeros(0, np.float32)
+
+    def _resample(self) -> None:
+        frames, self.waiting = self.waiting, []
+        for frame in [self._join(frames)] if frames and self.format == JOINED else frames:
+            frame.pts = None  # the stretch is contiguous; its place on the clock is kept by Waveform
+            self.graph.push(frame)
+        self._pull()
+
+    def _join(self, frames: Sequence[AudioFrame]) -> AudioFrame:
+        samples = np.concatenate([frame.to_ndarray() for frame in frames], axis=1)
+        joined = AudioFrame.from_ndarray(samples, self.format, self.layout)
+        joined.sample_rate = self.rate
+        return joined
 
     def _pull(self) -> None:
         while True:
@@ -81,7 +94,7 @@ class Waveform:
         """
         if not frame.samples or not frame.sample_rate:
             return
-        time = self.end if frame.pts is None or frame.time_base is None else float(frame.pts * frame.time_base)
+        time = self.end if frame.time is None else frame.time
         kind = (frame.format.name, frame.layout.name, frame.sample_rate)
         if self.current is None or kind != self.format or time - self.end > GAP_SECONDS:
             self._finish_stretch()

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from mer.media import errors
 from mer.media.audio import RATE, Waveform
-from mer.media.frames import Picture, sample, track, wanted_times
+from mer.media.frames import sample
+from mer.media.picture import Picture
+from mer.media.track import track, wanted_times
 
 if TYPE_CHECKING:
     from mer.params import DecodeParams

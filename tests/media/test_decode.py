@@ -8,12 +8,15 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
+import skimage.data
 
-from mer.media import errors
-from mer.media.audio import RATE
+from mer.media import encode, errors
+from mer.media.audio import RATE, Resampler
 from mer.media.decode import Media, decode_clip
+from mer.media.picture import Picture
 from mer.params import DecodeParams
 from tests.media.making import shown_number, tone, write_clip
 
@@ -49,7 +52,23 @@ def test_frames_come_from_the_centres_of_equal_parts(tmp_path: Path) -> None:
     ids=["one group", "short groups", "open groups", "keyframes only"],
 )
 def test_skipping_gives_the_frames_of_a_full_decode(tmp_path: Path, options: dict[str, str]) -> None:
-    path = write_clip(tmp_path / "a.mp4", seconds=3.0, audio=None, video_options=options)
+    assert_as_in_a_full_decode(write_clip(tmp_path / "a.mp4", seconds=3.0, audio=None, video_options=options))
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+def test_skipping_what_the_container_calls_disposable_gives_the_frames_of_a_full_decode(
+    tmp_path: Path, ending: str
+) -> None:
+    options = {"preset": "veryfast", "x265-params": "bframes=4:b-pyramid=1:keyint=20:log-level=none:pools=none"}
+    path = write_clip(
+        tmp_path / f"a.{ending}", seconds=2.0, size=(320, 160), audio=None, video="libx265", video_options=options
+    )
+    with av.open(str(path)) as container:
+        assert any(packet.is_disposable for packet in container.demux(video=0)) == (ending == "mp4")
+    assert_as_in_a_full_decode(path)
+
+
+def assert_as_in_a_full_decode(path: Path) -> None:
     with av.open(str(path)) as container:
         every = {float(frame.time): frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)}
     media = decode_clip(path, PARAMS)
@@ -58,6 +77,29 @@ def test_skipping_gives_the_frames_of_a_full_decode(tmp_path: Path, options: dic
         nearest = min(every, key=lambda other: abs(other - time))
         assert abs(nearest - time) < 1e-3
         np.testing.assert_array_equal(frame, every[nearest])
+
+
+B_FRAMES = {"preset": "medium", "x264-params": "bframes=3:b-adapt=0:b-pyramid=normal:keyint=250:scenecut=0"}
+
+
+def test_a_b_frame_gives_way_to_a_neighbour_that_others_need_too(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.mp4", seconds=2.0, audio=None, video_options=B_FRAMES)
+    sampled = numbers(decode_clip(path, PARAMS))
+    assert all(number % 2 == 0 for number in sampled)  # in groups of three the outer B-frames are no references
+    at_centres = [3, 9, 15, 21, 28, 34, 40, 46]
+    assert all(abs(found - centre) <= 1 for found, centre in zip(sampled, at_centres, strict=True))
+
+
+@pytest.mark.parametrize("count", [8, 12, 16])
+def test_frames_that_give_way_never_meet(tmp_path: Path, count: int) -> None:
+    path = write_clip(tmp_path / "a.mp4", seconds=0.64, audio=None, video_options=B_FRAMES)
+    assert len(set(numbers(decode_clip(path, DecodeParams(frames=count))))) == count
+
+
+def test_a_b_frame_does_not_give_way_to_one_far_off_in_time(tmp_path: Path) -> None:
+    times = [0.0, 0.04, 0.08, 3.0, 6.0, 6.04, 6.08, 6.12, 6.16, 6.2]  # frame 3 stays for three seconds
+    path = write_clip(tmp_path / "a.mp4", audio=None, times=times, video_options=B_FRAMES)
+    assert 3 in numbers(decode_clip(path, DecodeParams(frames=4)))
 
 
 def test_variable_frame_rate_is_sampled_by_time(tmp_path: Path) -> None:
@@ -150,6 +192,25 @@ def test_frames_that_begin_after_the_audio_keep_their_distance(tmp_path: Path) -
     assert len(media.audio) == pytest.approx(2 * RATE, abs=50)
 
 
+@pytest.mark.parametrize("layout", ["mono", "stereo", "5.1"])
+def test_samples_do_not_depend_on_the_size_of_the_frames(layout: str) -> None:
+    channels = av.AudioLayout(layout).nb_channels
+    samples = np.random.default_rng(0).normal(0, 0.1, (channels, 100_000)).astype(np.float32)
+
+    def resampled(size: int) -> np.ndarray:
+        frames = []
+        for first in range(0, samples.shape[1], size):
+            part = np.ascontiguousarray(samples[:, first : first + size])
+            frames.append(av.AudioFrame.from_ndarray(part, "fltp", layout))
+            frames[-1].sample_rate = 44_100
+        resampler = Resampler(frames[0])
+        for frame in frames:
+            resampler.push(frame)
+        return resampler.finish()
+
+    np.testing.assert_array_equal(resampled(1024), resampled(samples.shape[1]))
+
+
 def test_silent_audio_is_audio(tmp_path: Path) -> None:
     audio = decode_clip(write_clip(tmp_path / "a.mp4", levels=(0.0, 0.0)), PARAMS).audio
     assert audio is not None
@@ -173,10 +234,12 @@ def test_a_cover_picture_is_not_video(tmp_path: Path) -> None:
     assert decode_clip(path, PARAMS).frames == []
 
 
+@pytest.mark.parametrize("max_side", [640, 120], ids=["as it is", "scaled"])
 @pytest.mark.parametrize("rotation", [90, -90, 180])
-def test_rotated_clips_come_upright(tmp_path: Path, rotation: int) -> None:
+def test_rotated_clips_come_upright(tmp_path: Path, rotation: int, max_side: int) -> None:
     path = write_clip(tmp_path / "a.mp4", audio=None, seconds=0.4, rotation=rotation, size=(160, 80))
-    media = decode_clip(path, DecodeParams(frames=3))
+    media = decode_clip(path, DecodeParams(frames=3, max_side=max_side))
+    assert max(media.frames[0].shape) == min(160, max_side)
     turned = abs(rotation) == 90
     assert (media.width, media.height) == ((80, 160) if turned else (160, 80))
     back = [np.rot90(frame, k=-rotation // 90) for frame in media.frames]
@@ -193,6 +256,19 @@ def test_frames_are_scaled_down_never_up(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "a.mp4", audio=None, seconds=0.4)
     assert decode_clip(path, DecodeParams(max_side=80)).frames[0].shape == (60, 80, 3)
     assert decode_clip(path, DecodeParams(max_side=640)).frames[0].shape == (120, 160, 3)
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le"])
+@pytest.mark.parametrize("max_side", [256, 340], ids=["half", "two thirds"])
+def test_scaling_before_converting_changes_less_than_the_jpeg_does(tmp_path: Path, pix_fmt: str, max_side: int) -> None:
+    frame = av.VideoFrame.from_ndarray(skimage.data.astronaut(), "rgb24").reformat(format=pix_fmt)
+    with av.open(str(write_clip(tmp_path / "a.mp4", audio=None, seconds=0.2))) as container:
+        scaled_first = Picture(container.streams.video[0], max_side).rgb(frame).astype(int)
+    whole = frame.to_ndarray(format="rgb24")
+    converted_first = cv2.resize(whole, (max_side, max_side), interpolation=cv2.INTER_AREA)
+    stored = encode.image(encode.jpeg(converted_first, PARAMS.jpeg_quality)).astype(int)
+    assert np.abs(scaled_first - converted_first).mean() < np.abs(stored - converted_first).mean()
+    assert abs((scaled_first - converted_first).mean()) < 0.5
 
 
 @pytest.mark.parametrize("pix_fmt", ["yuv444p", "yuv420p10le", "gray", "yuvj420p", "yuv422p"])
