@@ -1,0 +1,87 @@
+"""Typed view of `params.yaml`: one frozen model a section, sections named after what they steer.
+
+An unknown key, a missing key's default and a value out of range are all decided here, so no other
+module checks a parameter. Sections hold plain values only; nothing here reads data or loads a model.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from mer.errors import MerError
+from mer.params.base import Section
+from mer.params.corpus import ComputeParams, CorpusParams, DecodeParams
+from mer.params.extraction import AdaptAudioParams, AudioParams, FaceParams, OnnxParams, TextParams, TranscribeParams
+from mer.params.learning import EvaluateParams, ModelParams, PretrainParams, SelfTrainParams
+
+__all__ = [
+    "AdaptAudioParams",
+    "AudioParams",
+    "ComputeParams",
+    "CorpusParams",
+    "DecodeParams",
+    "EvaluateParams",
+    "FaceParams",
+    "ModelParams",
+    "OnnxParams",
+    "Params",
+    "PretrainParams",
+    "Section",
+    "SelfTrainParams",
+    "TextParams",
+    "TranscribeParams",
+    "load_params",
+    "parse_params",
+]
+
+
+class Params(Section):
+    corpus: CorpusParams = CorpusParams()
+    compute: ComputeParams = ComputeParams()
+    decode: DecodeParams = DecodeParams()
+    transcribe: TranscribeParams = TranscribeParams()
+    adapt_audio: AdaptAudioParams = AdaptAudioParams()
+    audio: AudioParams = AudioParams()
+    face: FaceParams = FaceParams()
+    text: TextParams = TextParams()
+    model: ModelParams = ModelParams()
+    pretrain: PretrainParams = PretrainParams()
+    self_train: SelfTrainParams = SelfTrainParams()
+    evaluate: EvaluateParams = EvaluateParams()
+
+
+def load_params(path: str | Path = "params.yaml") -> Params:
+    """Read and check a params file.
+
+    Raises:
+        MerError: the file is missing or not YAML, or a key is unknown or has a bad value; the line names the key.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            values = yaml.safe_load(file) or {}
+    except OSError as error:
+        raise MerError(f"{path}: {error.strerror or error}") from None
+    except yaml.YAMLError as error:
+        raise MerError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    return parse_params(values, source=str(path))
+
+
+def parse_params(values: Any, *, source: str = "params") -> Params:
+    """Check a nested mapping of values against the sections; see `load_params` for what is raised."""
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        raise MerError(f"{source}: " + "; ".join(map(_one_fault, error.errors()))) from None
+
+
+def _one_fault(fault: Any) -> str:
+    key = ".".join(str(part) for part in fault["loc"] if part != "[key]") or "the file"
+    if fault["type"] == "extra_forbidden":
+        return f"unknown key '{key}'"
+    if fault["type"] == "model_type":
+        return f"'{key}': a mapping of keys is needed (got {fault['input']!r})"
+    return f"'{key}': {fault['msg'].removeprefix('Value error, ')} (got {fault['input']!r})"
