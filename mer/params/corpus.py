@@ -17,6 +17,8 @@ def _distinct(classes: tuple[str, ...]) -> tuple[str, ...]:
 
 Classes = Annotated[tuple[str, ...], Field(min_length=2), AfterValidator(_distinct)]
 
+Column = Literal["clip_id", "path", "label", "split", "group", "transcript"]
+
 
 class CorpusParams(Section):
     root: str = "sample/corpus"
@@ -25,7 +27,7 @@ class CorpusParams(Section):
     """Class order; None takes the layout's own (or, for `folder`, the labels found, sorted)."""
     labels: str = "labels.csv"
     """For `folder`: the CSV file with the labels, relative to `root` or absolute."""
-    columns: dict[Literal["clip_id", "path", "label", "split", "group", "transcript"], str] = Field(default_factory=dict)
+    columns: dict[Column, str] = Field(default_factory=dict)
     """For `folder`: our name of a column -> its name in that file, where they differ."""
     folds: Annotated[int, Field(ge=2)] = 5
     seed: int = 0
