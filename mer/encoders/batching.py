@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+LEAST_FILLED = 0.8
+"""Share of a row in a batch that is no padding: padding is computed on, too, and a batch too small costs less."""
+
 
 @dataclass(frozen=True)
 class Window:
@@ -39,11 +42,12 @@ def windows(samples: int, *, window: int, overlap: int, hop: int, frames: Callab
 def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
     """Indices of items grouped by similar length; a group's longest length times its size is at most `budget`.
 
-    An item longer than the budget is a group of its own.
+    At most a fifth of an item's row is padding. An item longer than the budget is a group of its own.
     """
     batch: list[int] = []
     for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
-        if batch and lengths[batch[0]] * (len(batch) + 1) > budget:
+        longest = lengths[batch[0]] if batch else 0
+        if batch and (longest * (len(batch) + 1) > budget or lengths[index] < LEAST_FILLED * longest):
             yield batch
             batch = []
         batch.append(index)

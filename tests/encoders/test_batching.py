@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mer.encoders.batching import batches, runs, windows
+from mer.encoders.batching import LEAST_FILLED, batches, runs, windows
 
 HOP, FIELD = 320, 400
 
@@ -46,11 +46,14 @@ def test_batches_hold_every_item_once_within_the_budget(lengths, budget):
     groups = list(batches(lengths, budget))
     assert sorted(index for group in groups for index in group) == list(range(len(lengths)))
     for group in groups:
-        assert len(group) == 1 or max(lengths[index] for index in group) * len(group) <= budget
+        longest, shortest = (pick(lengths[index] for index in group) for pick in (max, min))
+        assert len(group) == 1 or longest * len(group) <= budget
+        assert shortest >= LEAST_FILLED * longest
 
 
 def test_a_batch_holds_items_of_similar_length():
-    assert list(batches([1, 10, 2, 9], 20)) == [[1, 3], [2, 0]]
+    assert list(batches([7, 10, 8, 9, 6], 20)) == [[1, 3], [2, 0], [4]]
+    assert list(batches([7, 10, 8, 9, 6], 100)) == [[1, 3, 2], [0, 4]]
 
 
 @given(costs=st.lists(st.integers(1, 100)), budget=st.integers(1, 300))

@@ -12,6 +12,7 @@ from transformers import AutoModel, AutoModelForCausalLM, PretrainedConfig
 
 from mer.encoders.base import Features, absent
 from mer.encoders.batching import batches
+from mer.encoders.packed import pack_linear_layers
 from mer.encoders.pretrained import folder_digest, load_model, read_config
 from mer.encoders.text.tokens import Tokenizer, Tokens, pad
 from mer.errors import MerError
@@ -19,7 +20,7 @@ from mer.params import TextParams
 from mer.store.keys import digest
 
 KEY = "text.encoder"
-VERSION = 1
+VERSION = 2
 """Raise when the same texts, weights and params would give other features."""
 
 
@@ -92,6 +93,8 @@ class TransformerTextEncoder:
             unused=("pooler.",),
             trust_remote_code=params.trust_remote_code,
         )
+        if not params.trust_remote_code and params.device != "sharded":
+            pack_linear_layers(model)
         rows = model.get_input_embeddings().num_embeddings
         if self._tokenizer.size > rows:
             raise MerError(f"{KEY}: {params.encoder}: the tokenizer has {self._tokenizer.size} words, the model {rows}")
