@@ -1,7 +1,8 @@
 """Decoding a 5 s 720p clip, audio and 8 frames: mer against the usual way, and how close the two results are.
 
 The usual way: an ffmpeg process writes the sound track as WAV, then OpenCV reads every frame, and eight are kept.
-Processor seconds of parent and children are counted, so the numbers are per core, however many threads are used.
+Processor seconds of parent and children are counted, so the numbers are per core, however many threads are used. Both
+run in the environment of mer's decoding workers, which sets what malloc gives back.
 
     python -m benchmarks.decode [--clips VIDEO ...] [--ffmpeg PATH] [--repeats 5]
 """
@@ -9,6 +10,7 @@ Processor seconds of parent and children are counted, so the numbers are per cor
 from __future__ import annotations
 
 import argparse
+import os
 import resource
 import shutil
 import subprocess
@@ -25,6 +27,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from mer.media.decode import Media, decode_clip
+from mer.media.sandbox import ENVIRONMENT
 from mer.params import DecodeParams
 
 SECONDS, RATE, FPS = 5, 44_100, 25
@@ -79,28 +82,43 @@ def _voice(random: np.random.Generator) -> NDArray[np.float32]:
     return np.asarray(wave, np.float32)
 
 
-def usual_way(path: Path, ffmpeg: str, wanted: list[float]) -> tuple[NDArray[np.float32], list[NDArray[np.uint8]]]:
-    """Audio float32 [samples] and the RGB frames nearest to the wanted times, scaled as mer scales them."""
+def usual_way(path: Path, ffmpeg: str, wanted: set[int]) -> tuple[NDArray[np.float32], list[NDArray[np.uint8]]]:
+    """Audio float32 [samples] and the RGB frames of the wanted numbers, scaled as mer scales them."""
     with tempfile.TemporaryDirectory() as folder:
         wav = Path(folder) / "audio.wav"
         command = [ffmpeg, "-loglevel", "error", "-i", str(path), "-vn", "-ac", "1", "-ar", "16000", str(wav)]
         subprocess.run(command, check=True)
         audio = soundfile.read(wav, dtype="float32")[0]
     video = cv2.VideoCapture(str(path))
-    rate = video.get(cv2.CAP_PROP_FPS)
-    numbers = {round(time * rate) for time in wanted}
     frames = []
     number = 0
     while True:
         read, frame = video.read()
         if not read:
             break
-        if number in numbers:
+        if number in wanted:
             scale = min(1.0, PARAMS.max_side / max(frame.shape))
             small = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
             frames.append(small[:, :, ::-1])
         number += 1
     return audio, frames
+
+
+def frame_times(path: Path) -> NDArray[np.float64]:
+    """Seconds from the first frame to each, in display order, as OpenCV tells them."""
+    video = cv2.VideoCapture(str(path))
+    times = []
+    while video.grab():
+        times.append(video.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+    return np.asarray(times)
+
+
+def audio_start(path: Path) -> float:
+    """Seconds by which the sound begins after the clip: ffmpeg's WAV leaves them out, mer keeps them as silence."""
+    with av.open(str(path)) as container:
+        begin = min(float((stream.start_time or 0) * stream.time_base) for stream in container.streams)
+        first = next(container.decode(audio=0)).time
+    return (begin if first is None else first) - begin
 
 
 def cost(work: Callable[[], object]) -> tuple[float, float]:
@@ -118,15 +136,18 @@ def _processor_seconds() -> float:
 def compare(name: str, path: Path, ffmpeg: str, repeats: int) -> None:
     """Take turns, so that a busy machine burdens both, and print the best of each."""
     media = decode_clip(path, PARAMS)
-    audio, frames = usual_way(path, ffmpeg, media.timestamps)
+    times = frame_times(path)
+    numbers = [int(np.abs(times - time).argmin()) for time in media.timestamps]
+    audio, frames = usual_way(path, ffmpeg, set(numbers))
     ours, theirs = [], []
     for _ in range(repeats):
         ours.append(cost(lambda: decode_clip(path, PARAMS)))
-        theirs.append(cost(lambda: usual_way(path, ffmpeg, media.timestamps)))
+        theirs.append(cost(lambda: usual_way(path, ffmpeg, set(numbers))))
     (cpu, wall), (their_cpu, their_wall) = map(best, (ours, theirs))
     print(
         f"{name:26} mer {1000 * cpu:6.1f} ms   usual {1000 * their_cpu:6.1f} ms   {their_cpu / cpu:.2f}x clips/s a core"
-        f"   (wall {1000 * wall:.0f} and {1000 * their_wall:.0f} ms)   {closeness(media, audio, frames)}"
+        f"   (wall {1000 * wall:.0f} and {1000 * their_wall:.0f} ms)   {same_audio(media, audio, audio_start(path))}, "
+        f"{same_frames(media, frames, numbers, times)}"
     )
 
 
@@ -135,20 +156,25 @@ def best(runs: list[tuple[float, float]]) -> tuple[float, float]:
     return min(cpu for cpu, _ in runs), min(wall for _, wall in runs)
 
 
-def closeness(media: Media, audio: NDArray[np.float32], frames: list[NDArray[np.uint8]]) -> str:
-    """Signal-to-difference ratio of the audio; mean absolute difference of the frames, in grey levels of 255."""
+def same_audio(media: Media, audio: NDArray[np.float32], start: float) -> str:
+    """Signal-to-difference ratio; the usual way's samples are 16-bit."""
     if media.audio is None:
         return "no audio"
-    length = min(len(media.audio), len(audio))
-    # ffmpeg's 16-bit WAV has its own downmix: the same mean of the channels.
-    difference = media.audio[:length] - audio[:length]
+    ours = media.audio[round(start * 16_000) :]
+    length = min(len(ours), len(audio))
+    difference = ours[:length] - audio[:length]
     power, error = float(np.mean(audio[:length] ** 2)), float(np.mean(difference**2))
-    ratio = f"{10 * np.log10(power / error):.0f} dB" if power and error else "equal"
-    pairs = zip(media.frames, frames, strict=False)
-    worst = max(
-        (float(np.abs(one.astype(int) - two).mean()) for one, two in pairs if one.shape == two.shape), default=0
-    )
-    return f"audio {ratio}, {len(frames)} of {len(media.frames)} frames, worst difference {worst:.1f}"
+    return f"audio {10 * np.log10(power / error):.0f} dB" if power and error else "audio equal"
+
+
+def same_frames(media: Media, frames: list[NDArray[np.uint8]], numbers: list[int], times: NDArray[np.float64]) -> str:
+    """How many frames off the centre of its part the worst is; its mean absolute difference, in grey levels of 255."""
+    end = times[-1] + float(np.median(np.diff(times)))
+    centres = [end * (2 * part + 1) / (2 * PARAMS.frames) for part in range(PARAMS.frames)]
+    on_screen = [int(np.searchsorted(times, centre, side="right")) - 1 for centre in centres]
+    off = max(abs(number - centre) for number, centre in zip(numbers, on_screen, strict=True))
+    worst = max(float(np.abs(one.astype(int) - two).mean()) for one, two in zip(media.frames, frames, strict=True))
+    return f"{len(frames)} of {len(media.frames)} frames, off by {off}, worst difference {worst:.2f}"
 
 
 def find_ffmpeg() -> str | None:
@@ -168,6 +194,10 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.ffmpeg is None:
         sys.exit("no ffmpeg on the PATH: pip install imageio-ffmpeg, or give --ffmpeg")
+    if any(os.environ.get(name) != value for name, value in ENVIRONMENT.items()):
+        os.execve(  # noqa: S606  (malloc reads its settings when a process starts)
+            sys.executable, [sys.executable, "-m", "benchmarks.decode", *sys.argv[1:]], {**os.environ, **ENVIRONMENT}
+        )
     av.logging.set_level(None)
     with tempfile.TemporaryDirectory() as folder:
         for every in (250, 50, 25, 12):
