@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from copy import copy
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -17,8 +18,8 @@ from torch.nn import functional
 
 from mer.encoders.linear import PackedLinear
 
-CHUNK_FRAMES = 64
-"""Frames made at a time, so that the first layers' large outputs stay in cache."""
+CHUNK_FRAMES = 128
+"""Frames made at a time at most, so that the first layers' large outputs stay in cache."""
 
 
 class Convolutions:
@@ -41,8 +42,8 @@ class Convolutions:
         """Frames [T, C] of a waveform [samples] of at least one receptive field."""
         first = self._layers[0] if self._group_norm is None else self._normed_first_layer(waveform, self._group_norm)
         total, chunks = self.frames(len(waveform)), []
-        for start in range(0, total, CHUNK_FRAMES):
-            stop = min(start + CHUNK_FRAMES, total)
+        count = -(-total // CHUNK_FRAMES)
+        for start, stop in pairwise(total * i // count for i in range(count + 1)):
             x = waveform[start * self.hop : (stop - 1) * self.hop + self.receptive_field, None]
             for layer in (first, *self._layers[1:]):
                 x = layer(x)

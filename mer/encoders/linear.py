@@ -50,7 +50,10 @@ class PackedLinear:
 
 
 def _packs(weight: Tensor) -> bool:
+    """Whether oneDNN's operators are there and worth calling; they are private to torch, and may go with a release."""
     if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return False
+    if not all(hasattr(torch.ops.mkldnn, name) for name in ("_linear_pointwise", "_reorder_linear_weight")):
         return False
     if not torch.backends.cpu.get_cpu_capability().startswith("AVX"):
         return False

@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 from torch.nn.utils import parametrize
 
+from mer.encoders.attention import GatedBias, attend
 from mer.encoders.convolutions import Convolutions, layer_norm
 from mer.encoders.linear import Activation, PackedLinear
 from mer.encoders.positions import PositionalConvolution
@@ -50,7 +50,7 @@ class Wav2VecFamily:
         lengths = [len(clip) for clip in frames]
         x = torch.cat(frames).float()  # [N, C]
         x = self._projection(layer_norm(x, self._projection_norm) if self._projection_norm else x).float()
-        x = x + torch.cat([self._positions(clip) for clip in x.split(lengths)])  # [N, D]
+        x = x + self._positions(x, lengths)  # [N, D]
         if not self._normalize_first:
             x = layer_norm(x, self._norm)
         for block in self._blocks:
@@ -70,11 +70,11 @@ class _Block:
         self._heads = attention.num_heads
         self._attention_norm, self._norm = block.layer_norm, block.final_layer_norm
         self._normalize_first = _normalizes_first(config)
-        self._qkv = _linear([attention.q_proj, attention.k_proj, attention.v_proj], dtype)
-        self._out = _linear([attention.out_proj], dtype)
-        self._up = _linear([block.feed_forward.intermediate_dense], dtype, block.feed_forward.intermediate_act_fn)
-        self._down = _linear([block.feed_forward.output_dense], dtype)
-        self._bias = _GatedBias(attention, first_attention) if hasattr(attention, "gru_rel_pos_linear") else None
+        self._qkv = _qkv(attention, dtype)
+        self._out = _linear(attention.out_proj, dtype)
+        self._up = _linear(block.feed_forward.intermediate_dense, dtype, block.feed_forward.intermediate_act_fn)
+        self._down = _linear(block.feed_forward.output_dense, dtype)
+        self._bias = GatedBias(attention, first_attention) if hasattr(attention, "gru_rel_pos_linear") else None
 
     def __call__(self, x: Tensor, lengths: list[int]) -> Tensor:
         if self._normalize_first:
@@ -85,46 +85,35 @@ class _Block:
 
     def _attend(self, x: Tensor, lengths: list[int]) -> Tensor:
         qkv = self._qkv(x).unflatten(-1, (3, self._heads, -1))  # [N, 3, H, d]
-        attended = []
-        for clip, inputs in zip(qkv.split(lengths), x.split(lengths), strict=True):
-            query, key, value = clip.permute(1, 2, 0, 3)[:, None]  # each [1, H, T, d]
-            bias = self._bias(inputs)[None].to(query.dtype) if self._bias else None
-            heads = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
-            attended.append(heads[0].transpose(0, 1).flatten(1))  # [T, D]
+        attended = [
+            attend(clip, self._bias(inputs) if self._bias else None)
+            for clip, inputs in zip(qkv.split(lengths), x.split(lengths), strict=True)
+        ]
         return self._out(torch.cat(attended))
-
-
-class _GatedBias:
-    """WavLM's gated relative position bias (Chen et al., 2022, eq. 5-8); the embedding lives in the first block."""
-
-    def __init__(self, attention: Any, first_attention: Any) -> None:
-        self._heads = attention.num_heads
-        self._gate, self._constant = attention.gru_rel_pos_linear, attention.gru_rel_pos_const
-        self._compute_bias = first_attention.compute_bias
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Bias [H, T, T] to the attention logits of inputs [T, D]."""
-        heads = x.unflatten(-1, (self._heads, -1)).transpose(0, 1)  # [H, T, d]
-        gates = self._gate(heads).unflatten(-1, (2, 4)).sum(-1).sigmoid()  # [H, T, 2]
-        gate = gates[..., :1] * (gates[..., 1:] * self._constant[0] - 1.0) + 2.0
-        return gate * self._compute_bias(len(x), len(x))
 
 
 def _normalizes_first(config: Any) -> bool:
     return bool(getattr(config, "do_stable_layer_norm", False))
 
 
-def _linear(linears: list[Any], dtype: torch.dtype, activation: Activation | None = None) -> PackedLinear:
-    """Linear layers on the same input as one, outputs side by side."""
-    weight, bias = (torch.cat([getattr(linear, name) for linear in linears]) for name in ("weight", "bias"))
-    return PackedLinear(weight, bias, dtype, activation=activation)
+def _linear(linear: Any, dtype: torch.dtype, activation: Activation | None = None) -> PackedLinear:
+    return PackedLinear(linear.weight, linear.bias, dtype, activation=activation)
 
 
-def _positions(embedding: Any) -> Callable[[Tensor], Tensor]:
-    """Positional embedding of one clip, [T, D] -> [T, D]; weight norm is worked out once instead of at every call."""
+def _qkv(attention: Any, dtype: torch.dtype) -> PackedLinear:
+    """Query, key and value as one product, outputs side by side; the scale of the scores goes into the query."""
+    query, key, value = attention.q_proj, attention.k_proj, attention.v_proj
+    scale = attention.head_dim**-0.5
+    weight = torch.cat([query.weight * scale, key.weight, value.weight])
+    return PackedLinear(weight, torch.cat([query.bias * scale, key.bias, value.bias]), dtype)
+
+
+def _positions(embedding: Any) -> Callable[[Tensor, Sequence[int]], Tensor]:
+    """Positional embedding [N, D] of packed clips [N, D]; weight norm is worked out once instead of at every call."""
     for module in embedding.modules():
         if parametrize.is_parametrized(module):
             parametrize.remove_parametrizations(module, "weight")
     if getattr(embedding, "conv", None) is None or getattr(embedding, "batch_norm", None) is not None:
-        return lambda x: embedding(x[None])[0]  # data2vec's stack of short convolutions
+        # data2vec's stack of short convolutions
+        return lambda x, lengths: torch.cat([embedding(clip[None])[0] for clip in x.split(lengths)])
     return PositionalConvolution(embedding)

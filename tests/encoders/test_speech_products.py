@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
@@ -36,6 +38,17 @@ def test_a_packed_layer_is_a_linear_layer(activation):
     torch.testing.assert_close(PackedLinear(weight, bias, torch.float32, activation=activation)(x), expected)
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 0.05)])
+def test_a_torch_without_onednns_private_operators_still_multiplies(dtype, tolerance, monkeypatch):
+    torch.manual_seed(0)
+    weight, bias, x = torch.randn(24, 40), torch.randn(24), torch.randn(9, 40)
+    expected = PackedLinear(weight, bias, dtype, activation=GELUActivation())(x)
+    monkeypatch.setattr(torch.ops, "mkldnn", SimpleNamespace(_reorder_linear_weight=None))
+    torch.testing.assert_close(
+        PackedLinear(weight, bias, dtype, activation=GELUActivation())(x), expected, atol=tolerance, rtol=0
+    )
+
+
 @pytest.mark.parametrize("samples", [400, 719, 720, CHUNK_FRAMES * 320 + 399, CHUNK_FRAMES * 320 * 2 + 1000])
 @pytest.mark.parametrize("options", [{}, {"feat_extract_norm": "layer"}, {"conv_bias": True}])
 @torch.no_grad()
@@ -62,4 +75,17 @@ def test_the_positional_convolution_equals_transformers(kernel, frames):
     x = torch.randn(frames, 32)
     expected = module(x[None])[0]
     nn.utils.parametrize.remove_parametrizations(module.conv, "weight")
-    torch.testing.assert_close(PositionalConvolution(module)(x), expected, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(PositionalConvolution(module)(x, [frames]), expected, atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_a_clip_gets_the_same_positions_alone_and_among_others():
+    torch.manual_seed(0)
+    module = HubertPositionalConvEmbedding(HubertConfig()).eval()
+    nn.utils.parametrize.remove_parametrizations(module.conv, "weight")
+    positions = PositionalConvolution(module)
+    lengths = [20, 700, 129, 130, 51]
+    x = torch.randn(sum(lengths), 768)
+    together = positions(x, lengths).split(lengths)
+    for clip, expected in zip(x.split(lengths), together, strict=True):
+        assert torch.equal(positions(clip, [len(clip)]), expected)
