@@ -13,6 +13,7 @@ from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
 from mer.errors import MerError
+from mer.store.keys import FileDigests
 
 DECIDING = (".json", ".safetensors", ".bin", ".txt", ".model", ".py", ".jinja")
 """Suffixes of the files that decide what a folder computes: configuration, weights, tokenizer, code."""
@@ -70,10 +71,10 @@ def pick_device(name: str, key: str) -> torch.device:
 def folder_digest(folder: str) -> str:
     """SHA-256, in hex, of the names and bytes of the files in a folder that decide what its model computes."""
     digest = hashlib.sha256()
-    for path in sorted(Path(folder).iterdir()):
-        if path.suffix in DECIDING:
-            with path.open("rb") as file:
-                digest.update(path.name.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
+    with FileDigests() as digests:  # unchanged files are not read again
+        for path in sorted(Path(folder).iterdir()):
+            if path.suffix in DECIDING:
+                digest.update(path.name.encode() + b"\0" + bytes.fromhex(digests.of(path)))
     return digest.hexdigest()
 
 

@@ -23,8 +23,9 @@ from transformers import (
     WhisperForConditionalGeneration,
 )
 
-from mer.encoders.checkpoint import convert_checkpoint, digest, load_pickle, read_checkpoint
+from mer.encoders.checkpoint import convert_checkpoint, digest, read_checkpoint
 from mer.encoders.fairseq_hubert import parse_convolutions
+from mer.encoders.pickles import load_pickle
 from mer.encoders.speech import load_speech_encoder
 from mer.errors import MerError
 from tests.encoders.speech_models import TINY, golden_hubert, save, sharpened, waveform, whisper
@@ -288,6 +289,14 @@ def test_the_digest_follows_weights_and_configuration(folder):
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "hidden_act": "relu"}))
     assert digest(folder) != before
+
+
+def test_unchanged_weights_are_read_once_for_their_digest(folder, monkeypatch):
+    for file in folder.iterdir():
+        os.utime(file, (1e9, 1e9))
+    before = digest(folder)
+    monkeypatch.setattr("mer.store.keys.hashlib.file_digest", None)
+    assert digest(folder) == before
 
 
 @pytest.fixture

@@ -1,0 +1,42 @@
+"""PyTorch files read without running anything in them."""
+
+from __future__ import annotations
+
+import argparse
+import pickle
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mer.errors import MerError
+
+
+def load_pickle(path: Path) -> dict[str, Any]:
+    """Read a PyTorch file without running anything in it.
+
+    Raises:
+        MerError: the file is damaged, or its pickle asks for more than plain data.
+    """
+    try:
+        with torch.serialization.safe_globals([_fairseq_dictionary(), argparse.Namespace]):
+            contents = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        found = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if found is None:
+            raise MerError(f"{path}: not a PyTorch checkpoint, or a damaged one") from None
+        raise MerError(
+            f"{path}: its pickle asks for '{found[1]}', which may be hidden code; refused, nothing was run. "
+            "Get the model as safetensors from a source you trust"
+        ) from None
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise MerError(f"{path}: not a PyTorch checkpoint, or a damaged one: {' '.join(str(error).split())}") from None
+    if not isinstance(contents, dict):
+        raise MerError(f"{path}: holds a {type(contents).__name__}, not a dictionary of weights")
+    return contents
+
+
+def _fairseq_dictionary() -> type:
+    """An inert class under the name that fairseq's checkpoints give their label dictionary."""
+    return type("Dictionary", (), {"__module__": "fairseq.data.dictionary"})
