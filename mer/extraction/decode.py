@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -139,11 +140,10 @@ def _readable_digest(file: Path, top: Path, digests: FileDigests) -> str:
     try:
         if not Path(os.path.realpath(file)).is_relative_to(top):
             raise OutsideRootError("the file is outside corpus.root, by its path or by a symbolic link")
-        if not file.exists():
-            raise MissingFileError("no such file")
-        if not file.is_file():
+        status = file.stat()
+        if not stat.S_ISREG(status.st_mode):
             raise NotAFileError("not a regular file")
-        if file.stat().st_size == 0:
+        if status.st_size == 0:
             raise EmptyFileError("the file has no bytes")
         return digests.of(file)
     except PermissionError:

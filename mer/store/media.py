@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ def write_media(folder: str | Path, tables: Iterable[pa.Table]) -> None:
     folder = Path(folder)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    groups = row_groups((batch for table in tables for batch in table.to_batches()), SCHEMA, GROUP_BYTES)
+    groups = _read_ahead(row_groups((batch for table in tables for batch in table.to_batches()), SCHEMA, GROUP_BYTES))
     writer, size, number = None, 0, 0
     try:
         for group in groups:
@@ -41,6 +42,16 @@ def write_media(folder: str | Path, tables: Iterable[pa.Table]) -> None:
     finally:
         if writer is not None:
             writer.close()
+
+
+def _read_ahead(groups: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The same groups, the next being read while the caller writes one."""
+    rest = iter(groups)
+    with ThreadPoolExecutor(1) as reader:
+        following = reader.submit(next, rest, None)
+        while (group := following.result()) is not None:
+            following = reader.submit(next, rest, None)
+            yield group
 
 
 class MediaFolder:
