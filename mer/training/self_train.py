@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 
 from mer.params import Params
 from mer.training.bundle import Bundle
-from mer.training.determinism import deterministic, pick_device
-from mer.training.features import FeatureSet, grouped, labeled_rows
-from mer.training.frontend import Frontend
+from mer.training.determinism import deterministic
+from mer.training.features import FeatureSet, labeled_rows
 from mer.training.jury import Jury
 from mer.training.members import Members, train_members
 from mer.training.nest import WHOLE, Member, Nest, make_nests, training_set
 from mer.training.pretrain import Pretrained
-from mer.training.teaching import Lesson, Trial, teach, weighted_f1
+from mer.training.teaching import Lesson, Trial, make_trial, teach, weighted_f1
 
 STUDENTS = 1_000_000
 """A teacher's seed holds its round; a student's holds this."""
@@ -57,19 +56,8 @@ def self_train(features: FeatureSet, pretrained: Pretrained, params: Params) -> 
     """
     features = features.only(pretrained.model.modalities)
     labeled = labeled_rows(features)
-    device = pick_device(pretrained.model.device)
-    groups = grouped(features.groups) if pretrained.model.normalise == "group" else None
-    uses_encoders = pretrained.model.kind == "mrccl"
-    frozen = params.self_train.encoder_learning_rate == 0
     with deterministic(params.self_train.seed):
-        frontend = Frontend(pretrained.standardisers, pretrained.encoders if uses_encoders and frozen else None)
-        trial = Trial(
-            features=features,
-            params=params.model_copy(update={"model": pretrained.model}),
-            frontend=frontend,
-            encoders=pretrained.encoders if uses_encoders and not frozen else None,
-            inputs=frontend(features.features, features.present, groups, device),
-        )
+        trial = make_trial(features, pretrained, params)
         nests = make_nests(features, labeled, params.self_train.seed)
         lessons = teach(trial, nests)
         return _study(trial, nests, lessons)

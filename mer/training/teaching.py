@@ -14,12 +14,14 @@ from torch import nn
 from mer.model.mrccl import Encoders
 from mer.params import Params
 from mer.training.classifier import heads_of, make_classifier
-from mer.training.features import FeatureSet
+from mer.training.determinism import pick_device
+from mer.training.features import FeatureSet, grouped
 from mer.training.frontend import Frontend, Inputs
 from mer.training.judging import Teachers, judge_labeled, judge_unlabeled
 from mer.training.jury import Jury, make_jury
 from mer.training.members import train_members
 from mer.training.nest import Member, Nest, training_set
+from mer.training.pretrain import Pretrained
 from mer.training.prior import prior_by_bbse, prior_by_em, shift_prior
 from mer.training.pseudo_labels import PseudoLabels, accept, class_thresholds
 
@@ -48,6 +50,28 @@ class Trial:
         return make_classifier(self.params.model, self.frontend.widths, self.classes, self.encoders)
 
 
+def make_trial(features: FeatureSet, pretrained: Pretrained, params: Params) -> Trial:
+    """Standardise the clips, and encode them where the encoders stay as pretraining left them.
+
+    Args:
+        features: of the modalities that `pretrained` sees, and no others.
+        pretrained: its model parameters take the place of those in `params`.
+        params: `self_train` is read.
+    """
+    device = pick_device(pretrained.model.device)
+    groups = grouped(features.groups) if pretrained.model.normalise == "group" else None
+    encoders = pretrained.encoders if pretrained.model.kind == "mrccl" else None
+    frozen = params.self_train.encoder_learning_rate == 0
+    frontend = Frontend(pretrained.standardisers, encoders if frozen else None)
+    return Trial(
+        features=features,
+        params=params.model_copy(update={"model": pretrained.model}),
+        frontend=frontend,
+        encoders=None if frozen else encoders,
+        inputs=frontend(features.features, features.present, groups, device),
+    )
+
+
 @dataclass(frozen=True)
 class Lesson:
     """What the teachers of a nest leave to its students: how to vote, and pseudo-labels (None: there are none).
@@ -72,7 +96,7 @@ def teach(trial: Trial, nests: Sequence[Nest]) -> dict[int, Lesson]:
     lessons: dict[int, Lesson] = {}
     active = list(nests)
     for number in range(settings.rounds + 1):
-        teachers = _train_teachers(trial, active, lessons, number)
+        teachers = train_teachers(trial, active, lessons, number)
         growing = []
         for nest in active:
             before = lessons.get(nest.outer)
@@ -89,8 +113,11 @@ def teach(trial: Trial, nests: Sequence[Nest]) -> dict[int, Lesson]:
     return lessons
 
 
-def _train_teachers(trial: Trial, nests: Sequence[Nest], lessons: dict[int, Lesson], number: int) -> Teachers:
-    """Without pseudo-labels, teachers (k, j) and (j, k) learn the same, and are trained once."""
+def train_teachers(trial: Trial, nests: Sequence[Nest], lessons: dict[int, Lesson], number: int) -> Teachers:
+    """Train the teachers of all nests together, on what the last round's `lessons` (outer fold -> lesson) left them.
+
+    In round 0 there are no pseudo-labels: teachers (k, j) and (j, k) learn the same, and are trained once.
+    """
     settings = trial.params.self_train
     wanted: dict[object, list[tuple[Member, Nest]]] = {}
     for nest in nests:
