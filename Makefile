@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test smoke clean
+.PHONY: repro test smoke parity clean
 .DELETE_ON_ERROR:
 
 .venv/.installed: pyproject.toml constraints.txt
@@ -25,5 +25,17 @@ test: .venv/.installed
 smoke: .venv/.installed
 	bash .ci/smoke
 
+# Speech layers against fairseq and torchaudio, which install beside nothing else: an environment of their own.
+PARITY := .venv-parity/bin
+.venv-parity/.installed: constraints.txt
+	test -x $(PARITY)/python || $(PYTHON) -m venv .venv-parity
+	$(PARITY)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch numpy scipy scikit-learn \
+	  transformers safetensors pydantic pyyaml platformdirs bitarray==3.12.3 sacrebleu==2.6.0 hydra-core omegaconf
+	$(PARITY)/python -m pip install --quiet --disable-pip-version-check --no-deps ve-fairseq==0.12.3 torchaudio==2.11.0
+	touch $@
+
+parity: .venv-parity/.installed
+	$(PARITY)/python -m benchmarks.parity
+
 clean:
-	rm -rf .venv
+	rm -rf .venv .venv-parity

@@ -1,13 +1,8 @@
 """Hidden layers against fairseq and torchaudio themselves, on sharpened random weights of real architectures.
 
-Runs in an environment of its own, since neither installs beside the project's packages:
+    make parity
 
-    python3.11 -m venv PARITY
-    PARITY/bin/pip install -c constraints.txt torch numpy scipy scikit-learn transformers safetensors pydantic pyyaml
-    PARITY/bin/pip install bitarray sacrebleu hydra-core omegaconf
-    PARITY/bin/pip install --no-deps ve-fairseq==0.12.3 torchaudio==2.11.0
-    PARITY/bin/python -m benchmarks.parity
-
+makes an environment of its own for them, since neither installs beside the project's packages, and runs this there.
 Every clip of a mixed batch is compared with what the peer gives it alone; one line a model, and exit status 1
 where a layer differs by more than 1e-4.
 """
