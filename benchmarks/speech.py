@@ -35,7 +35,7 @@ RATE = 16_000
 LAYERS = (-4, -3, -2, -1)
 Clips = list[NDArray[np.float32]]
 Encode = Callable[[Clips], Any]
-CONTENDERS = ("usual", "onnx", "mer float32", "mer bfloat16")
+CONTENDERS = ("usual", "onnx", "mer float32", "mer bfloat16", "mer int8")
 
 
 @dataclass
@@ -128,7 +128,7 @@ def serve(contender: str, folder: str, threads: int, clips: Clips, pipe: Connect
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     pipe.recv()
     with torch.inference_mode():
-        pipe.send((peak, gemm_rate(getattr(torch, dtype or "float32"))))
+        pipe.send((peak, gemm_rate(torch.bfloat16 if dtype == "int8" else getattr(torch, dtype or "float32"))))
 
 
 class Contender:

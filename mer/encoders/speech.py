@@ -14,9 +14,9 @@ from torch import Tensor
 from mer.encoders.checkpoint import Checkpoint, read_checkpoint
 from mer.encoders.wav2vec import Wav2VecFamily
 from mer.encoders.whisper import Whisper
-from mer.errors import ClipError
+from mer.errors import ClipError, MerError
 
-Dtype = Literal["float32", "bfloat16"]
+Dtype = Literal["float32", "bfloat16", "int8"]
 Waveform = NDArray[np.float32]
 
 
@@ -27,7 +27,8 @@ def load_speech_encoder(path: str | Path, *, device: str = "cpu", dtype: Dtype =
     encoder from a folder with config.json and model.safetensors (or pytorch_model.bin).
 
     Raises:
-        MerError: nothing readable there, or weights that do not fit; one line that names the file.
+        MerError: nothing readable there, or weights that do not fit; one line that names the file. Or int8 was asked
+            for where it is not to be had.
     """
     return SpeechEncoder(read_checkpoint(path), device=device, dtype=dtype)
 
@@ -40,6 +41,8 @@ class SpeechEncoder:
         self._epsilon = checkpoint.normalize_epsilon
         model = checkpoint.model().to(self._device)
         kind = getattr(torch, dtype)
+        if dtype == "int8" and (checkpoint.family == "whisper" or self._device.type != "cpu"):
+            raise MerError("audio.dtype: int8 is for HuBERT and its kin on a CPU; bfloat16 runs everywhere")
         self._forward: Wav2VecFamily | Whisper = (
             Whisper(model, checkpoint.path, kind) if checkpoint.family == "whisper" else Wav2VecFamily(model, kind)
         )

@@ -18,23 +18,28 @@ from torch.nn.utils import parametrize
 
 from mer.encoders.attention import GatedBias, attend
 from mer.encoders.convolutions import Convolutions, layer_norm
+from mer.encoders.int8 import Int8Linear
 from mer.encoders.linear import Activation, PackedLinear
 from mer.encoders.positions import PositionalConvolution
 
 
 class Wav2VecFamily:
-    """Forward pass of one model. `dtype` is that of the matrix products; sums and norms stay in float32."""
+    """Forward pass of one model. `dtype` is that of the matrix products; sums and norms stay in float32.
+
+    In int8 the blocks' products are; attention, and what comes before the blocks, stays in bfloat16.
+    """
 
     def __init__(self, model: Any, dtype: torch.dtype) -> None:
         encoder, projection = model.encoder, model.feature_projection
         self.dimensions = int(model.config.hidden_size)
         self.depth = len(encoder.layers)
         self._normalize_first = _normalizes_first(model.config)
-        self._convolutions = Convolutions(model.feature_extractor, dtype)
+        before = torch.bfloat16 if dtype == torch.int8 else dtype
+        self._convolutions = Convolutions(model.feature_extractor, before)
         self.frames, self.hop = self._convolutions.frames, self._convolutions.hop
         self.longest = sys.maxsize
         self._projection_norm = projection.layer_norm if getattr(projection, "feat_proj_layer_norm", True) else None
-        self._projection = PackedLinear(projection.projection.weight, projection.projection.bias, dtype)
+        self._projection = PackedLinear(projection.projection.weight, projection.projection.bias, before)
         self._positions = _positions(encoder.pos_conv_embed)
         self._norm = encoder.layer_norm
         blocks = list(encoder.layers)
@@ -71,9 +76,10 @@ class _Block:
         self._attention_norm, self._norm = block.layer_norm, block.final_layer_norm
         self._normalize_first = _normalizes_first(config)
         self._qkv = _qkv(attention, dtype)
-        self._out = _linear(attention.out_proj, dtype)
-        self._up = _linear(block.feed_forward.intermediate_dense, dtype, block.feed_forward.intermediate_act_fn)
-        self._down = _linear(block.feed_forward.output_dense, dtype)
+        self._out = _linear(attention.out_proj.weight, attention.out_proj.bias, dtype)
+        up, down = block.feed_forward.intermediate_dense, block.feed_forward.output_dense
+        self._up = _linear(up.weight, up.bias, dtype, block.feed_forward.intermediate_act_fn)
+        self._down = _linear(down.weight, down.bias, dtype)
         self._bias = GatedBias(attention, first_attention) if hasattr(attention, "gru_rel_pos_linear") else None
 
     def __call__(self, x: Tensor, lengths: list[int]) -> Tensor:
@@ -96,16 +102,20 @@ def _normalizes_first(config: Any) -> bool:
     return bool(getattr(config, "do_stable_layer_norm", False))
 
 
-def _linear(linear: Any, dtype: torch.dtype, activation: Activation | None = None) -> PackedLinear:
-    return PackedLinear(linear.weight, linear.bias, dtype, activation=activation)
+def _linear(
+    weight: Tensor, bias: Tensor, dtype: torch.dtype, activation: Activation | None = None
+) -> PackedLinear | Int8Linear:
+    if dtype == torch.int8:
+        return Int8Linear(weight, bias, activation=activation)
+    return PackedLinear(weight, bias, dtype, activation=activation)
 
 
-def _qkv(attention: Any, dtype: torch.dtype) -> PackedLinear:
+def _qkv(attention: Any, dtype: torch.dtype) -> PackedLinear | Int8Linear:
     """Query, key and value as one product, outputs side by side; the scale of the scores goes into the query."""
     query, key, value = attention.q_proj, attention.k_proj, attention.v_proj
     scale = attention.head_dim**-0.5
     weight = torch.cat([query.weight * scale, key.weight, value.weight])
-    return PackedLinear(weight, torch.cat([query.bias * scale, key.bias, value.bias]), dtype)
+    return _linear(weight, torch.cat([query.bias * scale, key.bias, value.bias]), dtype)
 
 
 def _positions(embedding: Any) -> Callable[[Tensor, Sequence[int]], Tensor]:

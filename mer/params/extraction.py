@@ -49,7 +49,8 @@ class AudioParams(Section):
     """What neighbouring windows share."""
     frames: bool = False
     """Also write per-frame features to frames.safetensors."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
+    dtype: Literal["float32", "bfloat16", "int8"] = "float32"
+    """Precision of the products; `int8` is for CPUs, and loses more: see docs/speech.md."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     batch_seconds: Positive = 60.0
     """Audio seconds encoded at once; what a clip gets does not depend on it."""

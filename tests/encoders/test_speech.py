@@ -26,7 +26,7 @@ from transformers import (
 )
 
 from mer.encoders.speech import SpeechEncoder, load_speech_encoder
-from mer.errors import ClipError
+from mer.errors import ClipError, MerError
 from tests.encoders.speech_models import TINY, golden_hubert, save, sharpened, waveform, whisper
 
 FAMILIES: dict[str, Callable[[], PreTrainedModel]] = {
@@ -121,15 +121,31 @@ def test_summed_and_final_agree_with_the_layers(tmp_path):
     assert not np.allclose(encoder.final([clip])[0], layers[-1])
 
 
-def test_bfloat16_stays_close_to_float32(tmp_path):
+@pytest.mark.parametrize(("dtype", "least"), [("bfloat16", 0.9999), ("int8", 0.9995)])
+def test_fewer_bits_stay_close_to_float32(dtype, least, tmp_path):
     folder = save(sharpened(FAMILIES["hubert"]), tmp_path)
     clip = waveform(32_000, 4)
     vectors = [
-        load_speech_encoder(folder, dtype=dtype).summed([clip], (-2, -1))[0].mean(0)
-        for dtype in ("float32", "bfloat16")
+        load_speech_encoder(folder, dtype=dtype).summed([clip], (-2, -1))[0].mean(0) for dtype in ("float32", dtype)
     ]
     assert not np.array_equal(*vectors)
-    assert vectors[0] @ vectors[1] / np.linalg.norm(vectors[0]) / np.linalg.norm(vectors[1]) > 0.999
+    assert vectors[0] @ vectors[1] / np.linalg.norm(vectors[0]) / np.linalg.norm(vectors[1]) > least
+
+
+@pytest.mark.parametrize("name", ["tiny_base", "tiny_large"])
+@pytest.mark.parametrize(("dtype", "least"), [("bfloat16", 0.9999), ("int8", 0.9995)])
+def test_fewer_bits_keep_fairseqs_utterance_vector(name, dtype, least):
+    encoder = load_speech_encoder(golden_hubert() / f"{name}.pt", dtype=dtype)
+    with np.load(golden_hubert() / f"{name}.npz", allow_pickle=False) as golden:
+        (layers,) = encoder.layers([golden["waveform"]])
+        expected = sum(golden[f"layer_{i}"].mean(0) for i in range(1, len(layers) + 1))
+    vector = layers.sum(0).mean(0)
+    assert vector @ expected / np.linalg.norm(vector) / np.linalg.norm(expected) > least
+
+
+def test_whisper_in_int8_is_refused(tmp_path):
+    with pytest.raises(MerError, match=r"audio\.dtype"):
+        load_speech_encoder(save(sharpened(whisper), tmp_path), dtype="int8")
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from transformers.activations import GELUActivation
 from transformers.models.hubert.modeling_hubert import HubertFeatureEncoder, HubertPositionalConvEmbedding
 
 from mer.encoders.convolutions import CHUNK_FRAMES, Convolutions
+from mer.encoders.int8 import Int8Linear
 from mer.encoders.linear import PackedLinear
 from mer.encoders.positions import BLOCK, PositionalConvolution
 from tests.encoders.speech_models import TINY
@@ -26,6 +27,17 @@ def test_a_row_does_not_depend_on_how_many_there_are(dtype):
     together = linear(x)
     for rows in (slice(0, 1), slice(7, 8), slice(0, 2), slice(31, 64), slice(100, 299)):
         assert torch.equal(linear(x[rows]), together[rows])
+
+
+def test_int8_rounds_each_output_and_each_row_by_its_own_scale():
+    torch.manual_seed(0)
+    weight = torch.randn(24, 40) * torch.logspace(-3, 3, 24)[:, None]
+    x = torch.randn(600, 40) * torch.logspace(-3, 3, 600)[:, None]
+    x[7] = 0
+    linear = Int8Linear(weight, torch.zeros(24))
+    size = x.norm(dim=1)[:, None] * weight.norm(dim=1)
+    assert ((linear(x) - x @ weight.T).abs() <= 0.02 * size).all()
+    assert torch.equal(linear(x[550:551]), linear(x)[550:551])
 
 
 @pytest.mark.parametrize("activation", [None, GELUActivation(), torch.relu])
