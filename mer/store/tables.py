@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -15,9 +16,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from mer.compute.local import cores
 from mer.errors import MerError
 
-GROUP_ROWS = 4096
+GROUP_BYTES = 4 * 2**20
+"""Embeddings in a row group."""
+MOST_READERS = 4
 MAX_HEADER = 2**16
 """Bytes: our header holds two arrays; a longer one is not ours, and must not fill memory."""
 
@@ -50,13 +54,14 @@ def schema(dimensions: int) -> pa.Schema:
 def write_utterances(
     path: str | Path, rows: Iterable[tuple[str, NDArray[np.float32], int, bool]], dimensions: int
 ) -> None:
-    """Write rows of clip id, embedding [D], frames and ok, holding a few thousand of them at a time."""
+    """Write rows of clip id, embedding [D], frames and ok, holding a few megabytes of them at a time."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     kind = schema(dimensions)
+    group_rows = max(1, GROUP_BYTES // (4 * dimensions))
     with pq.ParquetWriter(
         path, kind, compression="none", use_dictionary=False, write_statistics=False, write_page_checksum=True
     ) as writer:
-        for group in _grouped(rows, GROUP_ROWS):
+        for group in _grouped(rows, group_rows):
             clip_ids, embeddings, frames, ok = zip(*group, strict=True)
             values = pa.array(np.asarray(embeddings, np.float32).reshape(len(group) * dimensions))
             columns = [
@@ -65,7 +70,7 @@ def write_utterances(
                 pa.array(frames, pa.int32()),
                 pa.array(ok, pa.bool_()),
             ]
-            writer.write_table(pa.Table.from_arrays(columns, schema=kind), row_group_size=GROUP_ROWS)
+            writer.write_table(pa.Table.from_arrays(columns, schema=kind), row_group_size=group_rows)
 
 
 def _grouped(rows: Iterable[Any], size: int) -> Iterator[list[Any]]:
@@ -87,11 +92,12 @@ def read_utterances(path: str | Path) -> UtteranceTable:
     """
     try:
         with pq.ParquetFile(path, memory_map=True) as file:
-            table = file.read()
-        embedding = _whole(table["embedding"])
+            table = file.read(columns=["clip_id", "frames", "ok"], use_threads=False)
+            dimensions = file.schema_arrow.field("embedding").type.list_size
+            sizes = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
         return UtteranceTable(
             clip_ids=table["clip_id"].to_pylist(),
-            embeddings=embedding.flatten().to_numpy().reshape(table.num_rows, embedding.type.list_size),
+            embeddings=_read_embeddings(path, sizes, dimensions),
             frames=table["frames"].to_numpy(),
             ok=table["ok"].to_numpy(),
         )
@@ -99,9 +105,23 @@ def read_utterances(path: str | Path) -> UtteranceTable:
         raise MerError(f"{path}: not an utterance table: {error}") from None
 
 
-def _whole(column: pa.ChunkedArray) -> pa.Array:
-    """One array; `combine_chunks` alone would copy even a single chunk."""
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+def _read_embeddings(path: str | Path, sizes: Sequence[int], dimensions: int) -> NDArray[np.float32]:
+    """Float32 [sum(sizes), D]; Parquet's list levels cost more than the bytes, so cores share the row groups."""
+    embeddings = np.empty((sum(sizes), dimensions), np.float32)
+    starts = [0, *accumulate(sizes)]
+
+    def read(numbers: Sequence[int]) -> None:
+        with pq.ParquetFile(path, memory_map=True) as file:
+            for number in numbers:
+                first = starts[number]
+                for chunk in file.read_row_group(number, columns=["embedding"], use_threads=False)["embedding"].chunks:
+                    embeddings[first : first + len(chunk)] = chunk.flatten().to_numpy().reshape(-1, dimensions)
+                    first += len(chunk)
+
+    readers = min(MOST_READERS, cores())
+    with ThreadPoolExecutor(readers) as pool:
+        list(pool.map(read, np.array_split(range(len(sizes)), readers)))
+    return embeddings
 
 
 def write_frames(

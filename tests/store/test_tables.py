@@ -14,7 +14,7 @@ from mer.store.tables import open_frames, read_utterances, write_frames, write_u
 
 
 def test_utterances_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "GROUP_ROWS", 4)
+    monkeypatch.setattr(tables, "GROUP_BYTES", 4 * 4 * 3)
     values = np.random.default_rng(0).normal(size=(10, 5)).astype(np.float32)
     path = tmp_path / "deep" / "utterance.parquet"
     write_utterances(path, ((f"clip {n}", values[n], n, n % 2 == 0) for n in range(10)), dimensions=5)
