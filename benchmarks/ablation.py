@@ -3,8 +3,9 @@
     python -m benchmarks.ablation nemo [--draws 12] [--share .02]
     python -m benchmarks.ablation corpus [--seeds 3]
 
-`nemo`: as benchmarks/limited_labels.py, `alone`, one label share, all parts and additions. `corpus`: the features that
-`dvc repro` left in data/, out-of-fold on its labeled clips, every seed a draw. Both can be run in pieces.
+`nemo`: as benchmarks/limited_labels.py, `alone`, speakers standardised, one label share, all parts and additions.
+`corpus`: the features that `dvc repro` left in data/, out-of-fold on its labeled clips, every seed a draw. Both can be
+run in pieces.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.limited_labels import KEYS, run_draw
+from benchmarks.limited_labels import KEYS, Setting, run_draw
 from benchmarks.methods import ADDITIONS, PARTS, SINGLE, Trainer
 from benchmarks.nemo import load_nemo, make_draws
 from benchmarks.tables import Results, against
@@ -29,7 +30,7 @@ def run_nemo(draws: int, share: float, methods: list[str], results: Results) -> 
     """One line a draw and method."""
     corpus = load_nemo()
     for draw in make_draws(corpus, draws):
-        run_draw(corpus, draw, "alone", [share], methods, results)
+        run_draw(corpus, draw, Setting("alone", "group"), [share], methods, results)
 
 
 def run_corpus(seeds: int, methods: list[str], results: Results) -> None:
@@ -40,7 +41,7 @@ def run_corpus(seeds: int, methods: list[str], results: Results) -> None:
     for seed in range(seeds):
         trainer = Trainer()
         for method in methods:
-            key = {"draw": seed, "setting": "corpus", "share": 1.0, "method": method}
+            key = {"draw": seed, "normalise": "corpus", "setting": "corpus", "share": 1.0, "method": method}
             if not results.has(**key):
                 table = trainer(features, {**ROWS, **SINGLE}[method], seed).predictions
                 predicted = table["predicted"].map(index).to_numpy().astype(np.int64)

@@ -3,7 +3,9 @@
     python -m benchmarks.limited_labels [--draws 12] [--only 0 1 2] [--shares .01 .02] [--methods mrccl attention]
 
 Each draw holds out two speakers and labels a share of the other seven's clips. `alone`: the rest of the seven's clips
-are unlabeled. `transductive`: the test speakers' clips are among the unlabeled ones too, as in the MER challenges.
+are unlabeled. `transductive`: the test speakers' clips are among the unlabeled ones too, as in the MER challenges. With
+`--normalise group` every method, scikit-learn's too, sees features standardised within each speaker, with `corpus` over
+all clips.
 Every result is a line of the output file, and lines that are there are not computed again: run it in pieces.
 `--table` prints the tables only. Settings are chosen with `--development --out some/other/file`.
 """
@@ -12,6 +14,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -24,24 +28,33 @@ from mer.training.teaching import weighted_f1
 SHARES = (0.01, 0.02, 0.05, 0.10)
 OURS = {**BASELINES, **PARTS, **ADDITIONS}
 METHODS = (*SCIKIT, "attention", *PARTS)
-KEYS = ("draw", "setting", "share", "method")
+KEYS = ("draw", "normalise", "setting", "share", "method")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """`kind` is `alone` or `transductive`, `normalise` is `corpus` or `group`."""
+
+    kind: str
+    normalise: str
 
 
 def run_draw(
-    corpus: Corpus, draw: Draw, setting: str, shares: Sequence[float], methods: Sequence[str], results: Results
+    corpus: Corpus, draw: Draw, setting: Setting, shares: Sequence[float], methods: Sequence[str], results: Results
 ) -> None:
     """All methods at all label shares of one draw."""
-    trainer = Trainer()
-    transductive = setting == "transductive"
+    trainer = Trainer({"normalise": setting.normalise})
+    transductive = setting.kind == "transductive"
     rows = np.concatenate([draw.train, draw.test]) if transductive else draw.train
-    x = concatenated(corpus, rows)
+    x = concatenated(corpus, rows, setting.normalise)
     truth = corpus.labels[draw.test]
     for share in shares:
         labeled = draw.labeled(share)
         known = np.where(np.isin(rows, labeled), corpus.labels[rows], -1)
         features = make_feature_set(corpus, draw, labeled, test_unlabeled=transductive)
         for method in methods:
-            key = {"draw": draw.number, "setting": setting, "share": share, "method": method}
+            key = {"draw": draw.number, "normalise": setting.normalise, "setting": setting.kind}
+            key |= {"share": share, "method": method}
             if results.has(**key):
                 continue
             if method in SCIKIT:
@@ -56,12 +69,12 @@ def run_draw(
 
 def tables(results: Results) -> str:
     """A table a setting, rows methods, columns label shares."""
-    frame = results.frame()
     parts = []
-    for setting in frame["setting"].drop_duplicates():
-        part = frame[frame["setting"] == setting]
+    for (normalise, kind), part in results.frame().groupby(["normalise", "setting"]):
         draws = part["draw"].nunique()
-        parts.append(f"{setting}, {draws} draws: mean weighted-F1 (mrccl minus it, 95 % paired interval)\n")
+        parts.append(
+            f"{kind}, standardised by {normalise}, {draws} draws: mean weighted-F1 (mrccl minus it, 95 % paired interval)\n"
+        )
         parts.append(against(part, sorted(part["share"].unique()), "share", "mrccl") + "\n")
     return "\n".join(parts)
 
@@ -71,6 +84,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=12)
     parser.add_argument("--only", type=int, nargs="*", help="run these draws only")
     parser.add_argument("--settings", nargs="*", default=["alone", "transductive"])
+    parser.add_argument("--normalise", nargs="*", default=["corpus", "group"])
     parser.add_argument("--shares", type=float, nargs="*", default=list(SHARES))
     parser.add_argument("--methods", nargs="*", default=list(METHODS))
     parser.add_argument("--development", action="store_true", help="train and test on the development speakers")
@@ -82,8 +96,8 @@ def main() -> None:
         corpus = load_nemo()
         for draw in make_draws(corpus, arguments.draws, development=arguments.development):
             if arguments.only is None or draw.number in arguments.only:
-                for setting in arguments.settings:
-                    run_draw(corpus, draw, setting, arguments.shares, arguments.methods, results)
+                for kind, normalise in product(arguments.settings, arguments.normalise):
+                    run_draw(corpus, draw, Setting(kind, normalise), arguments.shares, arguments.methods, results)
     print(tables(results))
 
 

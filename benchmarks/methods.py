@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,6 @@ ADDITIONS: dict[str, Overrides] = {
     "stacking": {"self_train": {"voting": "stacking"}},
     "SupCon": {"pretrain": {"objective": "supcon"}},
     "sigmoid loss": {"pretrain": {"objective": "sigmoid"}},
-    "speakers standardised": {"model": {"normalise": "group"}},
 }
 """What the default leaves off, one at a time."""
 
@@ -64,11 +64,13 @@ BASELINES: dict[str, Overrides] = {
 class Trainer:
     """Trains our methods on one draw; pretraining reads no label, so every label share of a draw shares it."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: Mapping[str, Any] = MappingProxyType({})) -> None:
+        self._model = dict(model)
         self._pretrained: dict[str, Pretrained] = {}
 
     def __call__(self, features: FeatureSet, overrides: Overrides, seed: int) -> SelfTrained:
-        params = make_params(overrides, seed)
+        """`overrides` win over what `model` the trainer was given."""
+        params = make_params({**overrides, "model": {**self._model, **overrides.get("model", {})}}, seed)
         key = params.model.model_dump_json() + params.pretrain.model_dump_json()
         if key not in self._pretrained:
             self._pretrained[key] = pretrain(features, params)

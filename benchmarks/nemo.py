@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from mer.errors import MerError
 from mer.training.features import FeatureSet
 from mer.training.folds import assign_folds
+from mer.training.standardise import fit_standardiser
 
 VIEWS = {"audio": "whisper", "face": "egemaps", "text": "voice"}
 """Which view stands for which modality."""
@@ -119,11 +119,13 @@ def make_feature_set(corpus: Corpus, draw: Draw, labeled: NDArray[np.int64], *, 
     )
 
 
-def concatenated(corpus: Corpus, fit: NDArray[np.int64], views: Sequence[str] = tuple(VIEWS)) -> NDArray[np.float32]:
-    """All views side by side, standardised over the rows `fit`; what scikit-learn's methods see."""
+def concatenated(corpus: Corpus, fit: NDArray[np.int64], normalise: str) -> NDArray[np.float32]:
+    """All views side by side, standardised over the rows `fit` (`corpus`) or each speaker for themselves (`group`), as
+    `model.normalise` does for our own methods; what scikit-learn's see."""
+    codes = pd.factorize(corpus.speakers)[0].astype(np.int64) if normalise == "group" else None
+    present = np.ones(len(corpus.labels), bool)
     columns = []
-    for name in views:
-        x = corpus.views[name]
-        mean, deviation = x[fit].mean(axis=0), x[fit].std(axis=0)
-        columns.append(np.where(deviation > 0, (x - mean) / np.where(deviation > 0, deviation, 1), 0))
-    return np.concatenate(columns, axis=1).astype(np.float32)
+    for x in corpus.views.values():
+        fitted = fit_standardiser(x[fit], present[fit], 0, None if codes is None else codes[fit])
+        columns.append(fitted(x, present, codes))
+    return np.concatenate(columns, axis=1)
