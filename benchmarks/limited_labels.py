@@ -72,9 +72,8 @@ def tables(results: Results) -> str:
     parts = []
     for (normalise, kind), part in results.frame().groupby(["normalise", "setting"]):
         draws = part["draw"].nunique()
-        parts.append(
-            f"{kind}, standardised by {normalise}, {draws} draws: mean weighted-F1 (mrccl minus it, 95 % paired interval)\n"
-        )
+        title = f"{kind}, standardised by {normalise}, {draws} draws"
+        parts.append(f"{title}: mean weighted-F1 (mrccl minus it, 95 % paired interval)\n")
         parts.append(against(part, sorted(part["share"].unique()), "share", "mrccl") + "\n")
     return "\n".join(parts)
 
