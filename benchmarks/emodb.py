@@ -28,9 +28,11 @@ from tqdm import tqdm
 
 from mer.encoders.speech_features import SpeechFeatures
 from mer.errors import MerError
+from mer.evaluation.bootstrap import paired_bootstrap
 from mer.params import AudioParams
 
 RATE = 16_000
+LOG_MEL = "log-mel statistics"
 STRENGTHS = [1e-4, 1e-3, 1e-2, 1e-1]
 Vectors = NDArray[np.float32]
 
@@ -101,13 +103,15 @@ def main() -> None:
 
     clips, waveforms = read_corpus(arguments.data)
     labels, speakers = clips["label"].to_numpy(str), clips["speaker"].to_numpy(str)
-    views = {"log-mel statistics": log_mel_statistics(waveforms)}
+    views = {LOG_MEL: log_mel_statistics(waveforms)}
     for encoder in arguments.encoders:
         views[encoder] = encode(encoder, waveforms, arguments.layers, arguments.pooling)
 
-    emotions = len(set(labels))
-    print(f"\n{len(clips)} clips, {emotions} emotions, {len(set(speakers))} speakers, each left out once\n")
-    print("| features | width | weighted-F1 | deviation over speakers |\n|---|---|---|---|")
+    emotions = sorted(set(labels))
+    print(f"\n{len(clips)} clips, {len(emotions)} emotions, {len(set(speakers))} speakers, each left out once\n")
+    print("| features | width | weighted-F1 | deviation over speakers | to the row above, 95 % interval |")
+    print("|---|---|---|---|---|")
+    above = None
     for name, vectors in views.items():
         predicted = left_out_predictions(vectors, labels, speakers)
         by_speaker = [
@@ -115,7 +119,12 @@ def main() -> None:
             for one in np.unique(speakers)
         ]
         overall = f1_score(labels, predicted, average="weighted")
-        print(f"| {name} | {vectors.shape[1]} | {overall:.4f} | {np.std(by_speaker):.4f} |", flush=True)
+        gain = ""
+        if above is not None:  # both on the same speakers, drawn anew
+            change = paired_bootstrap(list(labels), list(above), list(predicted), emotions, groups=clips["speaker"])
+            gain = f"{change.value:+.4f} ({change.low:+.4f} to {change.high:+.4f})"
+        print(f"| {name} | {vectors.shape[1]} | {overall:.4f} | {np.std(by_speaker):.4f} | {gain} |", flush=True)
+        above = predicted
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 
 from mer.encoders import fairseq_hubert
 from mer.encoders.pickles import load_pickle
+from mer.encoders.pretrained import quiet
 from mer.encoders.speech_folder import (
     FAMILIES,
     deciding_files,
@@ -89,7 +90,8 @@ def convert_checkpoint(checkpoint: str | Path, folder: str | Path) -> None:
         raise MerError(f"{folder}: exists already; name a new folder")
     model = source.model()
     folder.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(folder)
+    with quiet():
+        model.save_pretrained(folder)
     if source.family != "whisper":
         write_preprocessor(folder, source.normalize_epsilon)
     elif (source.path / "preprocessor_config.json").is_file():

@@ -20,6 +20,7 @@ from sklearn.cluster import MiniBatchKMeans
 from transformers import HubertModel
 
 from mer.encoders.checkpoint import Checkpoint, convert_checkpoint, digest, read_checkpoint
+from mer.encoders.pretrained import quiet
 from mer.encoders.speech import SpeechEncoder
 from mer.errors import MerError
 from mer.params import AdaptAudioParams
@@ -168,6 +169,7 @@ def _write_folder(model: HubertModel, original: str, folder: Path) -> None:
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     convert_checkpoint(original, part)
-    model.cpu().save_pretrained(part)
+    with quiet():
+        model.cpu().save_pretrained(part)
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(part, folder)
