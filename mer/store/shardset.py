@@ -24,7 +24,8 @@ log = logging.getLogger(__name__)
 KEY = pa.field("key", pa.string(), nullable=False)
 HELD_BYTES = 32 * 2**20
 """Row groups kept while reading in an order that differs from the shards'."""
-HELD_FILES = 32
+HELD_FILES = 4
+"""Open at a time: a Parquet reader keeps some megabytes, and shards are mostly read one after another."""
 PLACE = np.dtype([("shard", np.int32), ("group", np.int32), ("row", np.int32)])
 
 
