@@ -54,7 +54,7 @@ def _decode(video: Track, wanted: Sequence[int]) -> Iterator[tuple[int, VideoFra
     skipping = frozenset(video.times).difference(wanted) if context.name in SKIPPING_IS_EXACT else frozenset()
     needed = frozenset(wanted)
     for first, last in _needed_ranges(video, wanted):
-        # Disposable: the container says that no other frame needs it, whatever the codec (MP4's sdtp, Matroska's flag).
+        # Disposable: the container says that no other frame needs it, whatever the codec (in MP4, the box sdtp).
         packets = [
             packet for packet in video.packets[first : last + 1] if packet.pts in needed or not packet.is_disposable
         ]
