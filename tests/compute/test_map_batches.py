@@ -110,11 +110,13 @@ def test_the_progress_bar_is_silent_without_a_terminal(tmp_path: Path, capfd: py
 
 
 SCRIPT = """
+    import signal
     import sys
     from mer.compute import map_batches
     from mer.params import ComputeParams
     from tests.compute.workers import Squares
     if __name__ == "__main__":
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts without it
         worker = Squares(sys.argv[1], seconds=0.05, isolated=sys.argv[2] == "threads")
         for number, result in map_batches(worker, ([n] for n in range(400)), ComputeParams(workers=2)):
             print(number, flush=True)

@@ -37,7 +37,7 @@ def test_rounds_go_on_while_they_help(monkeypatch, scores, counts, left, jury):
         return Lesson(number, labels(counts[number]) if counts[number] else learned, learned, scores[number])
 
     monkeypatch.setattr(teaching, "_judge", judge)
-    monkeypatch.setattr(teaching, "_train_teachers", lambda *_: {})
+    monkeypatch.setattr(teaching, "train_teachers", lambda *_: {})
     trial = SimpleNamespace(params=small_params(self_train={"rounds": len(scores) - 1}))
     lesson = teach(trial, [NEST])[0]
     assert lesson.jury == jury
