@@ -82,12 +82,12 @@ class Batches:
         if step % DROPOUT_STEPS == 0:
             shape = (DROPOUT_STEPS, *self.shape)
             draw = self._draw(lambda generator: generator.random(shape, dtype=np.float32))
-            self.keep = ((draw >= self.dropout) / (1 - self.dropout)).transpose(0, 1)  # [steps, S, B, M, W]
+            self.keep = draw.ge_(self.dropout).div_(1 - self.dropout).transpose(0, 1)  # [steps, S, B, M, W]
         return Batch(features, present, targets, weights, self.keep[step % DROPOUT_STEPS])
 
     def _draw(self, of: Callable[[np.random.Generator], NDArray[np.floating]]) -> Tensor:
         drawn = np.stack([of(generator) for generator in self.generators])
-        return torch.from_numpy(drawn.astype(np.float32)).to(self.inputs.present.device)
+        return torch.from_numpy(drawn.astype(np.float32, copy=False)).to(self.inputs.present.device)
 
     def _hide_modalities(self, present: Tensor) -> Tensor:
         score = self._draw(lambda generator: generator.random(self.shape[:2], dtype=np.float32))  # [S, B, M]
