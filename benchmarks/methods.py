@@ -27,6 +27,8 @@ PARTS: dict[str, Overrides] = {
     "mrccl": DEFAULT,
     "without contrastive pretraining": {"pretrain": {"epochs": 0}},
     "labeled clips held out of pretraining": {"pretrain": {"labeled_out": True}},
+    "frozen encoders": {"self_train": {"encoder_learning_rate": 0.0}},
+    "without the direct layer": {"model": {"direct": False}},
     "without noise terms": {"pretrain": {"noise_weight": 0.0}},
     "without pseudo-labels": {"self_train": {"rounds": 0}},
     "without oversampling": {"self_train": {"oversampling": 0.0}},
@@ -36,7 +38,6 @@ PARTS: dict[str, Overrides] = {
 """The default, and the default without one part each."""
 
 ADDITIONS: dict[str, Overrides] = {
-    "fine-tuned encoders": {"self_train": {"encoder_learning_rate": 1e-4}},
     "modality dropout": {"self_train": {"modality_dropout": 0.2}},
     "mixup": {"self_train": {"mixup": 0.5}},
     "averaged weights": {"self_train": {"ema": 0.98}},

@@ -29,7 +29,8 @@ CLASSES = ("negative", "positive")
 OURS: dict[str, Overrides] = {
     **BASELINES,
     "mrccl": PARTS["mrccl"],
-    "mrccl, fine-tuned encoders": {"self_train": {"encoder_learning_rate": 1e-4}},
+    "mrccl, frozen encoders": PARTS["frozen encoders"],
+    "mrccl, without the direct layer": PARTS["without the direct layer"],
     "mrccl, text alone": {"model": {"modalities": ["text"]}},
 }
 

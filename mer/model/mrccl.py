@@ -60,18 +60,43 @@ class Heads(nn.Module):
         return logits.transpose(-3, -2)
 
 
+class Direct(nn.Module):
+    """A linear way past the encoders, from features to logits; starts at zero.
+
+    What classes look like in the features alone a few hundred labels teach better through few weights (wide and deep
+    learning, Cheng et al. 2016).
+    """
+
+    def __init__(self, widths: Sequence[int], classes: int) -> None:
+        super().__init__()
+        self.heads = 2 if len(widths) > 1 else 1  # a modality's own and the fused one
+        self.layers = nn.ModuleList(nn.Linear(width, self.heads * classes, bias=False) for width in widths)
+        for layer in self.layers:
+            nn.init.zeros_(layer.weight)
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """[B, D_m] a modality, zero where absent -> [B, heads, C] in the order of `head_names`."""
+        logits = torch.stack([layer(x) for layer, x in zip(self.layers, features, strict=True)], dim=1)
+        if self.heads == 1:
+            return logits
+        single, fused = logits.chunk(2, dim=-1)  # [B, M, C] each
+        return torch.cat([single, fused.sum(dim=1, keepdim=True)], dim=1)
+
+
 class MRCCL(nn.Module):
     """Encoders and heads in one, for training both."""
 
-    def __init__(self, encoders: Encoders, heads: Heads) -> None:
+    def __init__(self, encoders: Encoders, heads: Heads, direct: Direct | None = None) -> None:
         super().__init__()
         self.encoders = encoders
         self.heads = heads
+        self.direct = direct
 
     def forward(self, features: Sequence[Tensor], present: Tensor, keep: Tensor | None = None) -> Tensor:
-        """As `Heads`, from standardised features: [B, D_m] a modality and present bool [B, M]."""
+        """As `Heads`, from standardised features: [B, D_m] a modality, zero where absent, and present bool [B, M]."""
         h = self.encoders(features) * present.T[..., None]  # [M, B, W]
-        return self.heads(list(h), present, keep)
+        logits = self.heads(list(h), present, keep)
+        return logits if self.direct is None else logits + self.direct(features)
 
 
 class Classifier(nn.Module):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from torch import nn
 
 from mer.model.baselines import Attention, CrossModal, Logistic, LowRankFusion, TensorFusion
-from mer.model.mrccl import MRCCL, Encoders, Heads, head_names
+from mer.model.mrccl import MRCCL, Direct, Encoders, Heads, head_names
 from mer.params import ModelParams
 
 
@@ -37,7 +37,9 @@ def make_classifier(
     if model.kind == "mult":
         return CrossModal(widths, classes, model.width)
     heads = Heads(tuple(widths), classes, model.width)
-    return heads if encoders is None else MRCCL(copy.deepcopy(encoders), heads)
+    if encoders is None:
+        return heads
+    return MRCCL(copy.deepcopy(encoders), heads, Direct(tuple(widths.values()), classes) if model.direct else None)
 
 
 def heads_of(model: ModelParams) -> tuple[str, ...]:

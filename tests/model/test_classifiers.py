@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mer.model.baselines import Attention, CrossModal, Logistic, LowRankFusion, TensorFusion
-from mer.model.mrccl import MRCCL, Encoders, Heads
+from mer.model.mrccl import MRCCL, Direct, Encoders, Heads
 
 WIDTHS = {"audio": 3, "face": 5, "text": 4}
 CLASSES, WIDTH = 4, 8
@@ -59,6 +59,24 @@ def test_dropped_encodings_do_not_matter(kind):
     dropped = model(features, present, keep)
     features[0] = features[0] + 1
     torch.testing.assert_close(model(features, present, keep), dropped)
+
+
+def test_the_direct_layer_is_linear_and_starts_at_nothing():
+    """A modality's own head sees its features alone, the fused head all of them."""
+    torch.manual_seed(0)
+    direct = Direct(tuple(WIDTHS.values()), CLASSES)
+    features = [torch.randn(2, w) for w in WIDTHS.values()]
+    assert not direct(features).any()
+    weights = [torch.randn(2 * CLASSES, w) for w in WIDTHS.values()]
+    for layer, weight in zip(direct.layers, weights, strict=True):
+        layer.weight.data = weight
+    single = [x @ weight[:CLASSES].T for x, weight in zip(features, weights, strict=True)]
+    fused = torch.cat(features, dim=1) @ torch.cat([weight[CLASSES:] for weight in weights], dim=1).T
+    torch.testing.assert_close(direct(features), torch.stack([*single, fused], dim=1))
+
+
+def test_the_direct_layer_of_one_modality_has_one_head():
+    assert Direct([3], CLASSES)([torch.randn(2, 3)]).shape == (2, 1, CLASSES)
 
 
 def test_low_rank_fusion_is_the_full_tensor_product():

@@ -56,7 +56,7 @@ def test_as_a_plain_loop_over_one_model():
     make, sets, inputs, classes, params = prepare(encoder_learning_rate=1e-3)
     found = train_members(make, sets[1:2], inputs, classes, params).logits(inputs)[0]
     model = module._seeded(make, sets[1].seed)
-    own = {"lr": params.self_train.learning_rate, "params": model.heads.parameters()}
+    own = {"lr": params.self_train.learning_rate, "params": [*model.heads.parameters(), *model.direct.parameters()]}
     encoders = {"lr": 1e-3, "params": model.encoders.parameters()}
     optimiser = torch.optim.AdamW([own, encoders], weight_decay=params.self_train.weight_decay)
     fall = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda i: module._half_cosine(i, params.self_train.steps))

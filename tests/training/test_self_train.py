@@ -112,7 +112,9 @@ def test_says_what_to_change(run, change, message):
 @pytest.mark.parametrize(
     "sections",
     [
-        {"self_train": {"encoder_learning_rate": 1e-3}},
+        {},
+        {"self_train": {"encoder_learning_rate": 0.0}},
+        {"model": {"direct": False}},
         {"self_train": {"voting": "stacking"}},
         {"self_train": {"thresholds": "soft", "prior": "em", "quota": 0.5}},
         {"model": {"kind": "attention"}},
