@@ -70,9 +70,10 @@ class Direct(nn.Module):
     def __init__(self, widths: Sequence[int], classes: int) -> None:
         super().__init__()
         self.heads = 2 if len(widths) > 1 else 1  # a modality's own and the fused one
-        self.layers = nn.ModuleList(nn.Linear(width, self.heads * classes, bias=False) for width in widths)
-        for layer in self.layers:
+        layers = [nn.Linear(width, self.heads * classes, bias=False) for width in widths]
+        for layer in layers:
             nn.init.zeros_(layer.weight)
+        self.layers = nn.ModuleList(layers)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """[B, D_m] a modality, zero where absent -> [B, heads, C] in the order of `head_names`."""
