@@ -8,10 +8,11 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
+from queue import SimpleQueue
 from typing import Any
 
 from mer.compute.errors import WorkerDiedError
@@ -88,17 +89,19 @@ def _bounded(
     submit: Callable[[Batch], Future[Any]], batches: Iterator[Batch], limit: int
 ) -> Iterator[tuple[int, Batch, Future[Any]]]:
     """Hand out batches, at most `limit` at a time, and give back each with its finished future."""
+    # A queue and not `concurrent.futures.wait`: Ctrl-C inside that leaves futures locked, and their threads waiting.
+    finished: SimpleQueue[Future[Any]] = SimpleQueue()
     numbered = enumerate(batches)
     pending: dict[Future[Any], tuple[int, Batch]] = {}
     while True:
         for number, batch in islice(numbered, limit - len(pending)):
-            pending[submit(batch)] = (number, batch)
+            future = submit(batch)
+            pending[future] = (number, batch)
+            future.add_done_callback(finished.put)
         if not pending:
             return
-        finished, _ = wait(pending, return_when=FIRST_COMPLETED)
-        for future in sorted(finished, key=lambda done: pending[done][0]):
-            number, batch = pending.pop(future)
-            yield number, batch, future
+        future = finished.get()
+        yield *pending.pop(future), future
 
 
 class _Pool:
