@@ -32,7 +32,6 @@ from mer.evaluation.bootstrap import paired_bootstrap
 from mer.params import AudioParams
 
 RATE = 16_000
-LOG_MEL = "log-mel statistics"
 STRENGTHS = [1e-4, 1e-3, 1e-2, 1e-1]
 Vectors = NDArray[np.float32]
 
@@ -103,7 +102,7 @@ def main() -> None:
 
     clips, waveforms = read_corpus(arguments.data)
     labels, speakers = clips["label"].to_numpy(str), clips["speaker"].to_numpy(str)
-    views = {LOG_MEL: log_mel_statistics(waveforms)}
+    views = {"log-mel statistics": log_mel_statistics(waveforms)}
     for encoder in arguments.encoders:
         views[encoder] = encode(encoder, waveforms, arguments.layers, arguments.pooling)
 
