@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from mer.model.mrccl import Heads
-from mer.model.voting import head_presence
 from mer.params import Params, SelfTrainParams
 from mer.training.batches import Batch, Batches, TrainingSet
 from mer.training.frontend import Inputs
+from mer.training.head_gradients import HeadGradients, loss_weights
 
 TOGETHER = 32
 """Members in one stack at most: it bounds the memory, and no result depends on it."""
@@ -100,20 +100,16 @@ def _train_stack(
     average = [value.detach().clone() for value in stack.values()] if settings.ema else []
     batches = Batches(sets, inputs, classes, params)
     shift = torch.from_numpy(np.stack([_log_prior(part, classes, settings) for part in sets])).to(device)
-    every = _every(models[0], shared=False)
+    learn = _learning(models[0], stack, shift)
     window, observed = torch.zeros(len(sets), device=device), max(1, settings.steps // 10)
     for step in range(settings.steps):
-        batch = batches(step)
-        logits = every(stack, batch.features, batch.present, batch.keep)  # [S, B, heads, C]
-        losses = _losses(logits + shift[:, None, None], batch)
-        optimiser.zero_grad()
-        losses.sum().backward()
+        losses = learn(batches(step))
         for group in optimiser.param_groups:
             group["lr"] = group["initial_lr"] * _half_cosine(step, settings.steps)
         optimiser.step()
         if average:
             torch._foreach_lerp_(average, [value.detach() for value in stack.values()], 1 - settings.ema)
-        window += losses.detach()
+        window += losses
         if observe is not None and (step + 1) % observed == 0:
             observe(step + 1, members, (window / observed).cpu().numpy())
             window.zero_()
@@ -146,6 +142,23 @@ def _log_prior(part: TrainingSet, classes: int, settings: SelfTrainParams) -> ND
     return (settings.logit_adjustment * np.log((counts + 1) / (counts + 1).sum())).astype(np.float32)
 
 
+def _learning(architecture: nn.Module, stack: Stack, shift: Tensor) -> Callable[[Batch], Tensor]:
+    """What takes a batch to every member's loss [S] and leaves the gradients of their sum in the stack."""
+    if isinstance(architecture, Heads):
+        return HeadGradients(stack, shift)
+    every = _every(architecture, shared=False)
+
+    def learn(batch: Batch) -> Tensor:
+        logits = every(stack, batch.features, batch.present, batch.keep)  # [S, B, heads, C]
+        losses = _losses(logits + shift[:, None, None], batch)
+        for value in stack.values():
+            value.grad = None
+        losses.sum().backward()
+        return losses.detach()
+
+    return learn
+
+
 def _every(architecture: nn.Module, *, shared: bool) -> Callable[..., Tensor]:
     """All members' forward: of the same clips (`shared`) or of a batch each.
 
@@ -163,6 +176,4 @@ def _every(architecture: nn.Module, *, shared: bool) -> Callable[..., Tensor]:
 def _losses(logits: Tensor, batch: Batch) -> Tensor:
     """Weighted cross-entropy of every member's batch, averaged over the heads that see something: [S]."""
     entropy = -(batch.targets[:, :, None] * logits.log_softmax(dim=-1)).sum(dim=-1)  # [S, B, heads]
-    heard = head_presence(batch.present, logits.shape[2]).to(entropy)
-    weight = heard * (batch.weights / heard.sum(dim=2).clamp(min=1))[..., None]
-    return (entropy * weight).sum(dim=(1, 2)) / logits.shape[1]
+    return (entropy * loss_weights(batch, logits.shape[2])).sum(dim=(1, 2))
