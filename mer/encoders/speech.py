@@ -39,10 +39,10 @@ class SpeechEncoder:
     def __init__(self, checkpoint: Checkpoint, *, device: str | torch.device = "cpu", dtype: Dtype = "float32") -> None:
         self._device = torch.device(device)
         self._epsilon = checkpoint.normalize_epsilon
-        model = checkpoint.model().to(self._device)
         kind = getattr(torch, dtype)
         if dtype == "int8" and (checkpoint.family == "whisper" or self._device.type != "cpu"):
             raise MerError("audio.dtype: int8 is for HuBERT and its kin on a CPU; bfloat16 runs everywhere")
+        model = checkpoint.model().to(self._device)
         self._forward: Wav2VecFamily | Whisper = (
             Whisper(model, checkpoint.path, kind) if checkpoint.family == "whisper" else Wav2VecFamily(model, kind)
         )
