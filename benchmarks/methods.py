@@ -28,7 +28,7 @@ PARTS: dict[str, Overrides] = {
     "without contrastive pretraining": {"pretrain": {"epochs": 0}},
     "labeled clips held out of pretraining": {"pretrain": {"labeled_out": True}},
     "frozen encoders": {"self_train": {"encoder_learning_rate": 0.0}},
-    "without the direct layer": {"model": {"direct": False}},
+    "without the direct layer": {"self_train": {"direct": False}},
     "without noise terms": {"pretrain": {"noise_weight": 0.0}},
     "without pseudo-labels": {"self_train": {"rounds": 0}},
     "without oversampling": {"self_train": {"oversampling": 0.0}},

@@ -130,7 +130,11 @@ def ours(
         for fold, part in enumerate(rows)
     ]
     members = train_members(
-        lambda: make_classifier(params.model, frontend.widths, len(CLASSES), own), sets, inputs, len(CLASSES), params
+        lambda: make_classifier(params.model, frontend.widths, len(CLASSES), own, direct=False),
+        sets,
+        inputs,
+        len(CLASSES),
+        params,
     )
     seconds = time.perf_counter() - start
     predicted = []

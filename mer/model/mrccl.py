@@ -61,11 +61,8 @@ class Heads(nn.Module):
 
 
 class Direct(nn.Module):
-    """A linear way past the encoders, from features to logits; starts at zero.
-
-    What classes look like in the features alone a few hundred labels teach better through few weights (wide and deep
-    learning, Cheng et al. 2016).
-    """
+    """A linear way past the encoders, from features to logits, that starts at zero: the wide part of wide and deep
+    learning (Cheng et al. 2016). With few labels its few weights learn what the encoders' many cannot."""
 
     def __init__(self, widths: Sequence[int], classes: int) -> None:
         super().__init__()

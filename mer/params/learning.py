@@ -26,8 +26,6 @@ class ModelParams(Section):
     """Attention heads; must divide `width`."""
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.3
     """Share of the encoded features hidden from the classifiers in training."""
-    direct: bool = True
-    """A linear layer from the features to the logits, beside the encoders; only where these are fine-tuned."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the model trains; `auto` takes a GPU where there is one."""
 
@@ -91,6 +89,8 @@ class SelfTrainParams(Section):
     """AdamW's for classifiers, falling to zero along a half cosine."""
     encoder_learning_rate: Annotated[float, Field(ge=0.0)] = 1e-4
     """AdamW's for a copy of the pretrained encoders in each member; 0 freezes them, and all members share them."""
+    direct: bool = True
+    """A linear layer from the features to the logits, beside the encoders; only where these are fine-tuned."""
     weight_decay: Annotated[float, Field(ge=0.0)] = 1e-2
     """AdamW's."""
     oversampling: Fraction = 1.0

@@ -112,7 +112,9 @@ def load_bundle(folder: str | Path) -> Bundle:
         own = {k.removeprefix("encoders."): v for k, v in tensors.items() if k.startswith("encoders.")}
         if own:
             encoders.load_state_dict(own)
-        architecture = make_classifier(model, about["widths"], len(about["classes"]), None if own else encoders)
+        direct = any(name.startswith("members.direct.") for name in tensors)
+        start = None if own else encoders
+        architecture = make_classifier(model, about["widths"], len(about["classes"]), start, direct=direct)
         stack = {name: tensors[f"members.{name}"] for name in architecture.state_dict()}
         stacking = tensors["jury.stacking"].numpy() if "jury.stacking" in tensors else None
         jury = Jury(tensors["jury.temperature"].numpy(), tensors["jury.weights"].numpy(), stacking)

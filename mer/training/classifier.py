@@ -13,7 +13,7 @@ from mer.params import ModelParams
 
 
 def make_classifier(
-    model: ModelParams, widths: Mapping[str, int], classes: int, encoders: Encoders | None
+    model: ModelParams, widths: Mapping[str, int], classes: int, encoders: Encoders | None, *, direct: bool
 ) -> nn.Module:
     """A member; the caller seeds torch.
 
@@ -22,6 +22,7 @@ def make_classifier(
         widths: modality -> columns of its standardised features.
         classes: C.
         encoders: to start from, copied; None where the inputs are encoded already.
+        direct: whether there is a linear layer beside these encoders.
 
     Returns:
         A module that takes ([B, D_m] a modality, present bool [B, M], keep [B, M, W] or None) to [B, heads, C].
@@ -39,7 +40,7 @@ def make_classifier(
     heads = Heads(tuple(widths), classes, model.width)
     if encoders is None:
         return heads
-    return MRCCL(copy.deepcopy(encoders), heads, Direct(tuple(widths.values()), classes) if model.direct else None)
+    return MRCCL(copy.deepcopy(encoders), heads, Direct(tuple(widths.values()), classes) if direct else None)
 
 
 def heads_of(model: ModelParams) -> tuple[str, ...]:

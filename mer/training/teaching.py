@@ -47,7 +47,13 @@ class Trial:
 
     def untrained(self) -> nn.Module:
         """A member that was not trained."""
-        return make_classifier(self.params.model, self.frontend.widths, self.classes, self.encoders)
+        return make_classifier(
+            self.params.model,
+            self.frontend.widths,
+            self.classes,
+            self.encoders,
+            direct=self.params.self_train.direct,
+        )
 
 
 def make_trial(features: FeatureSet, pretrained: Pretrained, params: Params) -> Trial:

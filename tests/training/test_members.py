@@ -29,7 +29,8 @@ def prepare(kind="mrccl", *, frozen=False, **self_train):
         sets.append(TrainingSet(own, features.labels[own], ones, np.zeros(len(own), bool), (0, seed)))
 
     def make():
-        return make_classifier(params.model, frontend.widths, len(CLASSES), None if frozen else pretrained.encoders)
+        own = None if frozen else pretrained.encoders
+        return make_classifier(params.model, frontend.widths, len(CLASSES), own, direct=params.self_train.direct)
 
     return make, sets, inputs, len(CLASSES), params
 

@@ -114,7 +114,7 @@ def test_says_what_to_change(run, change, message):
     [
         {},
         {"self_train": {"encoder_learning_rate": 0.0}},
-        {"model": {"direct": False}},
+        {"self_train": {"direct": False}},
         {"self_train": {"voting": "stacking"}},
         {"self_train": {"thresholds": "soft", "prior": "em", "quota": 0.5}},
         {"model": {"kind": "attention"}},
