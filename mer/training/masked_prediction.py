@@ -144,7 +144,12 @@ class _Run:
         self.parts = nn.ModuleDict({"model": model, "head": head})
         self.how, self.device, self.checkpoint = how, device, checkpoint
         self.optimizer = torch.optim.AdamW(
-            self.parts.parameters(), how.learning_rate, betas=(0.9, 0.98), eps=1e-6, weight_decay=how.weight_decay
+            self.parts.parameters(),
+            how.learning_rate,
+            betas=(0.9, 0.98),
+            eps=1e-6,
+            weight_decay=how.weight_decay,
+            fused=True,
         )
         self.history: list[EpochScores] = []
         self.batch = self.seen = 0

@@ -14,6 +14,9 @@ from torch import Tensor
 POOL = 2048
 """Utterances held in memory at once, to be sorted by length."""
 
+GRID = 10
+"""Lengths of batches are multiples of so many frames: on a CPU, convolutions of each new length are compiled first."""
+
 
 @dataclass(frozen=True)
 class Utterance:
@@ -65,7 +68,8 @@ def speech_batches(
     """Shuffled batches of at most `batch_samples` (one utterance at least), drawn pool by pool.
 
     Utterances of similar length share a batch, and each is cut at random to the shortest of them, as in fairseq's
-    HuBERT (`pad_audio=false`): group norm over time would see padding. Utterances without a frame are left out.
+    HuBERT (`pad_audio=false`): group norm over time would see padding; and further to a multiple of `GRID` frames,
+    where there are so many. Utterances without a frame are left out.
     """
     remaining = iter(utterances)
     while pool := list(islice(remaining, POOL)):
@@ -82,6 +86,7 @@ def speech_batches(
 
 def _cut(group: list[Utterance], geometry: FrameGeometry, longest: int, rng: np.random.Generator) -> SpeechBatch:
     frames = min(longest, *(len(utterance.units) for utterance in group))
+    frames -= frames % GRID if frames > GRID else 0
     waveforms, units = [], []
     for utterance in group:
         first = int(rng.integers(len(utterance.units) - frames + 1))

@@ -36,7 +36,13 @@ def test_every_utterance_is_drawn_once_within_the_budget():
 
 def test_an_utterance_longer_than_the_limit_is_cut():
     (batch,) = draw([numbered(300)])
-    assert batch.waveforms.shape == (1, HUBERT.samples(HUBERT.frames(32000)))
+    assert HUBERT.frames(32000) == 99
+    assert batch.waveforms.shape == (1, HUBERT.samples(90))
+
+
+def test_lengths_are_multiples_of_the_grid_and_short_utterances_stay_whole():
+    lengths = {batch.units.shape[1] for batch in draw([numbered(n) for n in (7, 20, 29, 38, 61, 90)], seconds=0.1)}
+    assert lengths == {7, 20, 30, 60, 90}
 
 
 def test_an_utterance_without_a_frame_is_left_out():
