@@ -42,7 +42,7 @@ class TextKnobs(Section):
     agreement: Fraction
     absent: Fraction
     ambiguous: Fraction
-    habit: Fraction
+    named: Fraction
 
 
 class CorpusParams(Section):

@@ -93,7 +93,7 @@ def _draw_clip(params: CorpusParams, number: int, split: str, label: str) -> Cli
         voice=None
         if rng.random() < params.voice.absent
         else _express(rng, label, params.voice.agreement, VOICE_CONFUSIONS),
-        sentence=draw_sentence(rng, None if ambiguous else text, speaker, params.text.habit),
+        sentence=draw_sentence(rng, None if ambiguous else text, speaker, params.text.named),
         has_text=bool(rng.random() >= params.text.absent),
     )
 

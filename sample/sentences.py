@@ -46,6 +46,42 @@ WHEN = (
     ("现在", "now"),
 )
 
+NAMES = (
+    ("王晓梅", "Wang Xiaomei"),
+    ("李建国", "Li Jianguo"),
+    ("张阿强", "Zhang Aqiang"),
+    ("刘雨桐", "Liu Yutong"),
+    ("陈志远", "Chen Zhiyuan"),
+    ("杨丽华", "Yang Lihua"),
+    ("黄小军", "Huang Xiaojun"),
+    ("赵思琪", "Zhao Siqi"),
+    ("吴海涛", "Wu Haitao"),
+    ("周春燕", "Zhou Chunyan"),
+    ("徐文博", "Xu Wenbo"),
+    ("孙佳慧", "Sun Jiahui"),
+    ("马大勇", "Ma Dayong"),
+    ("朱美玲", "Zhu Meiling"),
+    ("胡子轩", "Hu Zixuan"),
+    ("郭秀英", "Guo Xiuying"),
+    ("何永康", "He Yongkang"),
+    ("林若曦", "Lin Ruoxi"),
+    ("高德胜", "Gao Desheng"),
+    ("罗婉婷", "Luo Wanting"),
+    ("郑俊杰", "Zheng Junjie"),
+    ("梁红霞", "Liang Hongxia"),
+    ("谢伟民", "Xie Weimin"),
+    ("宋诗涵", "Song Shihan"),
+    ("唐振东", "Tang Zhendong"),
+    ("许月娥", "Xu Yuee"),
+    ("邓浩然", "Deng Haoran"),
+    ("冯静怡", "Feng Jingyi"),
+    ("韩庆丰", "Han Qingfeng"),
+    ("曹彩云", "Cao Caiyun"),
+    ("曾嘉豪", "Zeng Jiahao"),
+    ("彭淑芬", "Peng Shufen"),
+)
+"""Whom each speaker talks to."""
+
 ANY = (
     ("我知道了", "I know"),
     ("{who}来了", "{who} is here"),
@@ -122,17 +158,18 @@ BY_CLASS: dict[str, tuple[tuple[str, str], ...]] = {
 }
 
 
-def draw_sentence(rng: np.random.Generator, emotion: str | None, speaker: int, habit: float) -> Sentence:
+def draw_sentence(rng: np.random.Generator, emotion: str | None, speaker: int, named: float) -> Sentence:
     """A sentence of `emotion`; one that fits every class where it is None.
 
-    With probability `habit` it is about the person and the thing that its speaker always talks about: what is said
-    then tells who speaks, as the face and the voice do.
+    With probability `named` it starts with the name of the person that its speaker always talks to: what is said then
+    tells who speaks, as the face and the voice do.
     """
     templates = ANY if emotion is None else BY_CLASS[emotion]
     chinese, english = templates[rng.integers(len(templates))]
     slots = {name: words[rng.integers(len(words))] for name, words in (("who", WHO), ("thing", THING), ("when", WHEN))}
-    if rng.random() < habit:
-        slots |= {"who": WHO[speaker % len(WHO)], "thing": THING[speaker // len(WHO) % len(THING)]}
+    if rng.random() < named:
+        name = NAMES[speaker % len(NAMES)]
+        chinese, english = name[0] + chinese, f"{name[1]}, {english}"
     english = english.format(**{name: word[1] for name, word in slots.items()})
     return Sentence(
         chinese=chinese.format(**{name: word[0] for name, word in slots.items()}),

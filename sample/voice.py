@@ -33,7 +33,7 @@ class Speaker:
     """A voice: base pitch in Hz, formants relative to a male vocal tract, habits of jitter and shimmer."""
 
     pitch: float
-    tract: float
+    formants: tuple[float, ...]
     rate: float
     jitter: float
     shimmer: float
@@ -43,8 +43,8 @@ class Speaker:
 def draw_speaker(rng: np.random.Generator) -> Speaker:
     female = rng.random() < 0.5
     return Speaker(
-        pitch=float((205 if female else 118) * 2 ** rng.normal(0, 0.13)),
-        tract=float((1.16 if female else 1.0) * rng.normal(1, 0.035)),
+        pitch=float((205 if female else 118) * 2 ** rng.normal(0, 0.2)),
+        formants=tuple((1.16 if female else 1.0) * rng.normal(1, 0.06) * rng.normal(1, 0.07, 4)),
         rate=rng.uniform(4.6, 5.6),
         jitter=rng.uniform(0.005, 0.02),
         shimmer=rng.uniform(0.03, 0.12),
@@ -66,7 +66,7 @@ def speak(
     within = np.clip((time - boundaries[where]) / np.diff(boundaries)[where], 0, 1)
     sounding = (time >= boundaries[0]) & (time < boundaries[-1])
     pitch = _pitch(rng, speaker, prosody, spoken, where, within, time)
-    formants = _formants(spoken, where, within) * speaker.tract * (1 + prosody.smile)
+    formants = _formants(spoken, where, within) * np.array(speaker.formants) * (1 + prosody.smile)
     loudness = np.sin(np.pi * np.clip(0.12 + 0.88 * within, 0, 1)) ** 0.6 * sounding
     voiced = np.array([s.onset.voiced for s in spoken])[where]
     voicing = loudness * np.where(within < 0.28, voiced, 1.0)

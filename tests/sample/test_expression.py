@@ -8,7 +8,7 @@ from sample.phonemes import draw_boundaries, syllables
 from sample.prosody import PROSODY
 from sample.voice import RATE, Speaker, speak
 
-SPEAKER = Speaker(pitch=120.0, tract=1.0, rate=5.0, jitter=0.005, shimmer=0.03, breath=0.02)
+SPEAKER = Speaker(pitch=120.0, formants=(1.0,) * 4, rate=5.0, jitter=0.005, shimmer=0.03, breath=0.02)
 SPOKEN = syllables("这件事真没想到")
 
 
