@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pandas as pd
 from mer.clips import ClipTable
 from mer.evaluation.bootstrap import bootstrap_interval
 from mer.evaluation.calibration import calibration_bins, expected_calibration_error
-from mer.evaluation.metrics import score
+from mer.evaluation.metrics import ClassScores, score
 from mer.evaluation.scored import PARTS, scored_clips
 from mer.params import EvaluateParams
 
@@ -31,9 +31,9 @@ def evaluate(
 ) -> Evaluation:
     """Score the out-of-fold predictions, and those of the test split as far as its labels are known.
 
-    Intervals are resampled by group where the corpus knows groups. The plots are `confusion_out_of_fold` and
-    `confusion_test` (`actual, predicted`: one row a clip; no rows where test labels are unknown) and `calibration`
-    (of the out-of-fold predictions).
+    Intervals are resampled by group where the corpus knows groups. The plots are, for `out_of_fold` and `test`,
+    `confusion_<part>` (`actual, predicted`: one row a clip) and `per_class_<part>` (`class, precision, recall, f1,
+    support`), without rows where test labels are unknown; and `calibration` (of the out-of-fold predictions).
 
     Raises:
         MerError: predictions and clips do not belong together.
@@ -41,8 +41,12 @@ def evaluate(
     parts = scored_clips(predictions, clips, test_labels)
     metrics: dict[str, Any] = {"confidence_level": params.confidence}
     metrics |= {part: _part_metrics(rows, clips.classes, params) for part, rows in parts.items()}
-    empty = pd.DataFrame(columns=["actual", "predicted"])
-    plots = {f"confusion_{part}": parts.get(part, empty)[["actual", "predicted"]] for part in PARTS}
+    nothing = parts["out_of_fold"].iloc[:0]
+    plots = {}
+    for part in PARTS:
+        rows = parts.get(part, nothing)
+        plots[f"confusion_{part}"] = rows[["actual", "predicted"]]
+        plots[f"per_class_{part}"] = _per_class(rows, clips.classes)
     plots["calibration"] = _bins(parts["out_of_fold"])
     return Evaluation(metrics, plots)
 
@@ -77,14 +81,14 @@ def _part_metrics(rows: pd.DataFrame, classes: tuple[str, ...], params: Evaluate
     }
     if grouped:
         values["groups"] = rows["group"].nunique()
-    return _rounded(values | {"per_class": {name: asdict(rates) for name, rates in scores.per_class.items()}})
+    return {key: round(value, DIGITS) if isinstance(value, float) else value for key, value in values.items()}
+
+
+def _per_class(rows: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
+    per_class = score(rows["actual"], rows["predicted"], classes).per_class if len(rows) else {}
+    columns = ["class", *(field.name for field in fields(ClassScores))]
+    return pd.DataFrame([{"class": name, **asdict(rates)} for name, rates in per_class.items()], columns=columns)
 
 
 def _bins(rows: pd.DataFrame) -> pd.DataFrame:
     return calibration_bins(rows["confidence"].to_numpy(float), (rows["actual"] == rows["predicted"]).to_numpy(bool))
-
-
-def _rounded(values: Any) -> Any:
-    if isinstance(values, dict):
-        return {key: _rounded(value) for key, value in values.items()}
-    return round(values, DIGITS) if isinstance(values, float) else values

@@ -16,7 +16,7 @@ from mer.evaluation.report.mistakes import confidently_wrong
 from mer.params import Params
 from mer.store.media import MediaFolder
 
-PLOTS = ("confusion_out_of_fold", "confusion_test", "calibration")
+PLOTS = ("confusion_out_of_fold", "confusion_test", "per_class_out_of_fold", "per_class_test", "calibration")
 CURVES = ("pretrain", "self_train")
 
 

@@ -23,10 +23,10 @@ MOST_FAULTS = 100
 """Rows of the quarantine table that the page shows."""
 
 
-def headline(metrics: Mapping[str, Any]) -> Markup:
+def headline(metrics: Mapping[str, Any], plots: Mapping[str, pd.DataFrame]) -> Markup:
     """Weighted-F1 with its interval, for each part that has labels."""
     level = metrics["confidence_level"]
-    cards = [_headline_card(TITLES[part], metrics[part], level) for part in PARTS if part in metrics]
+    cards = [_headline_card(part, metrics[part], plots[f"per_class_{part}"]) for part in PARTS if part in metrics]
     note = (
         f"The band is the {level * 100:g} % bootstrap interval, the mark what always naming the most frequent class "
         "would score. Out of fold: every labeled clip is judged by models that did not train on it."
@@ -34,10 +34,9 @@ def headline(metrics: Mapping[str, Any]) -> Markup:
     return section("Weighted-F1", element("div", *cards, class_="grid"), note=note)
 
 
-def _headline_card(title: str, values: Mapping[str, Any], level: float) -> Markup:
+def _headline_card(part: str, values: Mapping[str, Any], classes: pd.DataFrame) -> Markup:
     low, high = values["weighted_f1_low"], values["weighted_f1_high"]
-    supports = [rates["support"] for rates in values["per_class"].values()]
-    largest = max(supports) / sum(supports)
+    largest = classes["support"].max() / classes["support"].sum()
     majority = largest * 2 * largest / (1 + largest)
     facts = {
         "interval": f"{low:.3f} to {high:.3f}",
@@ -49,32 +48,26 @@ def _headline_card(title: str, values: Mapping[str, Any], level: float) -> Marku
     }
     return element(
         "div",
-        element("div", f"{values['weighted_f1']:.3f}", element("small", title), class_="big"),
+        element("div", f"{values['weighted_f1']:.3f}", element("small", TITLES[part]), class_="big"),
         interval_bar(values["weighted_f1"], low, high, majority),
         element("dl", *(element("div", element("dt", name), element("dd", fact)) for name, fact in facts.items())),
     )
 
 
-def per_class(metrics: Mapping[str, Any]) -> Markup:
-    """Precision, recall, F1 and support of each class."""
+def per_class(plots: Mapping[str, pd.DataFrame]) -> Markup:
+    """Precision, recall, F1 and support of each class, for each part that has labels."""
     tables = [
         table(
             TITLES[part],
             ("class", "F1", "precision", "recall", "clips"),
             [
-                (
-                    name,
-                    share_cell(rates["f1"], f"{rates['f1']:.3f}", class_="bar"),
-                    f"{rates['precision']:.3f}",
-                    f"{rates['recall']:.3f}",
-                    rates["support"],
-                )
-                for name, rates in metrics[part]["per_class"].items()
+                (name, share_cell(f1, f"{f1:.3f}", class_="bar"), f"{precision:.3f}", f"{recall:.3f}", support)
+                for name, precision, recall, f1, support in plots[f"per_class_{part}"].itertuples(index=False)
             ],
             class_="wide",
         )
         for part in PARTS
-        if part in metrics
+        if len(plots[f"per_class_{part}"])
     ]
     return section("Per class", element("div", *tables, class_="grid"))
 
