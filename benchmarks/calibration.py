@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,19 +21,20 @@ from benchmarks.methods import make_params
 from benchmarks.nemo import load_nemo, make_draws, make_feature_set
 from benchmarks.tables import markdown
 from mer.evaluation.calibration import calibration_bins, expected_calibration_error
+from mer.model.voting import head_presence
 from mer.params import Params, load_params
 from mer.stage import read_features
 from mer.training.classifier import heads_of
 from mer.training.determinism import deterministic
 from mer.training.features import MODALITIES, FeatureSet, labeled_rows
 from mer.training.judging import judge_labeled
-from mer.training.jury import Jury, OutOfFold, make_jury
+from mer.training.jury import OutOfFold, make_jury
 from mer.training.nest import WHOLE, make_nests
 from mer.training.pretrain import pretrain
 from mer.training.teaching import make_trial, train_teachers
 
-Votes = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]
-"""Probabilities [n, C] before and after, and labels [n]."""
+Judged = dict[str, tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]]
+"""Judge (a head, or the vote of all) -> probabilities [n, C] before and after, and labels [n]."""
 
 
 def out_of_fold(features: FeatureSet, params: Params) -> OutOfFold:
@@ -44,23 +46,35 @@ def out_of_fold(features: FeatureSet, params: Params) -> OutOfFold:
         return judge_labeled(nest, train_teachers(trial, [nest], {}, 0), features.labels, trial.inputs)
 
 
-def votes(oof: OutOfFold, params: Params) -> Votes:
-    """The vote as it is, and with temperatures fitted on the other half of the clips."""
-    plain, scaled = (np.zeros((len(oof.labels), oof.logits.shape[-1]), np.float32) for _ in range(2))
+def judge(oof: OutOfFold, params: Params) -> Judged:
+    """Each head of each seed, and the vote, as they are and with temperatures fitted on the other half of the clips."""
+    names = heads_of(params.model)
+    heard = head_presence(torch.from_numpy(oof.present), len(names)).numpy()
+    parts: dict[str, list[Any]] = {name: [] for name in (*names, "vote")}
     half = np.random.default_rng(0).permutation(len(oof.labels)) % 2
     for own in (0, 1):
-        jury = make_jury(_rows(oof, half != own), heads_of(params.model), params.self_train)
-        plain[half == own] = _as_is(jury).out_of_fold(_rows(oof, half == own))
-        scaled[half == own] = jury.out_of_fold(_rows(oof, half == own))
-    return plain, scaled, oof.labels
+        jury, mine = make_jury(_rows(oof, half != own), names, params.self_train), _rows(oof, half == own)
+        for h, name in enumerate(names):
+            there = heard[half == own, h]
+            for logits in mine.logits[there, :, h].swapaxes(0, 1):  # [n, C] of each seed
+                parts[name].append((_softmax(logits), _softmax(logits / jury.temperature[h]), mine.labels[there]))
+        by_seed, present = torch.from_numpy(mine.logits).transpose(0, 1), torch.from_numpy(mine.present)
+        as_is = replace(jury, temperature=np.ones_like(jury.temperature), vote_temperature=1.0)
+        both = [one.verdict(by_seed, present).numpy() for one in (as_is, jury)]
+        parts["vote"].append((both[0], both[1], mine.labels))
+    return {name: _joined(found) for name, found in parts.items()}
 
 
 def _rows(oof: OutOfFold, rows: NDArray[np.bool_]) -> OutOfFold:
     return OutOfFold(oof.logits[rows], oof.present[rows], oof.labels[rows])
 
 
-def _as_is(jury: Jury) -> Jury:
-    return replace(jury, temperature=np.ones_like(jury.temperature))
+def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    return torch.from_numpy(logits).softmax(dim=-1).numpy()
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
 
 
 def _error(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
@@ -78,7 +92,7 @@ def main() -> None:
     rows = []
     if arguments.what == "corpus":
         params = load_params()
-        rows.append(_row("corpus", [votes(out_of_fold(read_features(MODALITIES), params), params)]))
+        rows += _table("corpus", [judge(out_of_fold(read_features(MODALITIES), params), params)])
     else:
         corpus = load_nemo()
         for share in arguments.shares:
@@ -86,16 +100,19 @@ def main() -> None:
             for draw in make_draws(corpus, arguments.draws):
                 params = make_params({}, draw.number)
                 features = make_feature_set(corpus, draw, draw.labeled(share), test_unlabeled=False)
-                found.append(votes(out_of_fold(features, params), params))
-            rows.append(_row(f"nEMO, {share:.0%} of labels", found))
-    print(markdown(["data", "clips", "before", "after", "after / before"], rows))
+                found.append(judge(out_of_fold(features, params), params))
+            rows += _table(f"nEMO, {share:.0%} of labels", found)
+    print(markdown(["data", "judge", "judgements", "before", "after", "after / before"], rows))
 
 
-def _row(name: str, draws: Sequence[Votes]) -> list[str]:
+def _table(data: str, draws: Sequence[Judged]) -> list[list[str]]:
     """All draws in one pot: with few clips in a bin, the error of any probabilities is large by chance."""
-    plain, scaled, labels = (np.concatenate(part) for part in zip(*draws, strict=True))
-    before, after = _error(plain, labels), _error(scaled, labels)
-    return [name, str(len(labels)), f"{before:.3f}", f"{after:.3f}", f"{after / before:.2f}"]
+    rows = []
+    for name in draws[0]:
+        plain, scaled, labels = _joined([draw[name] for draw in draws])
+        before, after = _error(plain, labels), _error(scaled, labels)
+        rows.append([data, name, str(len(labels)), f"{before:.3f}", f"{after:.3f}", f"{after / before:.2f}"])
+    return rows
 
 
 if __name__ == "__main__":

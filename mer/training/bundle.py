@@ -68,8 +68,7 @@ class Bundle:
         parts = []
         for start in range(0, len(inputs), ROWS):
             part = inputs[start : start + ROWS]
-            probabilities = self.jury.probabilities(self.members.logits(part), part.present)  # [members, B, C]
-            parts.append(probabilities.mean(dim=0).cpu().numpy())
+            parts.append(self.jury.verdict(self.members.logits(part), part.present).cpu().numpy())
         return np.concatenate(parts) if parts else np.zeros((0, len(self.classes)), np.float32)
 
     def save(self, folder: str | Path) -> None:
@@ -79,6 +78,7 @@ class Bundle:
         tensors = {f"members.{name}": value for name, value in self.members.stack.items()}
         tensors |= {"jury.temperature": torch.from_numpy(self.jury.temperature)}
         tensors |= {"jury.weights": torch.from_numpy(self.jury.weights)}
+        tensors |= {"jury.vote_temperature": torch.tensor([self.jury.vote_temperature], dtype=torch.float64)}
         if self.jury.stacking is not None:
             tensors |= {"jury.stacking": torch.from_numpy(self.jury.stacking)}
         if self.frontend.encoders is not None:
@@ -117,7 +117,8 @@ def load_bundle(folder: str | Path) -> Bundle:
         architecture = make_classifier(model, about["widths"], len(about["classes"]), start, direct=direct)
         stack = {name: tensors[f"members.{name}"] for name in architecture.state_dict()}
         stacking = tensors["jury.stacking"].numpy() if "jury.stacking" in tensors else None
-        jury = Jury(tensors["jury.temperature"].numpy(), tensors["jury.weights"].numpy(), stacking)
+        vote_temperature = tensors["jury.vote_temperature"].item()
+        jury = Jury(tensors["jury.temperature"].numpy(), tensors["jury.weights"].numpy(), stacking, vote_temperature)
         frontend = Frontend(standardisers, encoders.requires_grad_(False) if own else None)
         classes, extra = tuple(about["classes"]), about["extra"]
     except (OSError, ValueError, KeyError, RuntimeError) as error:

@@ -1,8 +1,8 @@
-"""How the heads of a nest's members vote: calibrated, then weighted; fitted on out-of-fold logits."""
+"""How the heads of a nest's members vote: calibrated, weighted, and calibrated again; fitted on out-of-fold logits."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,10 +12,13 @@ from torch import Tensor
 
 from mer.model.voting import PUBLISHED, head_presence, vote
 from mer.params import SelfTrainParams
-from mer.training.calibration import fit_head_temperatures
+from mer.training.calibration import fit_head_temperatures, fit_temperature
 
 PRIOR_CLIPS = 10.0
 """Clips that the published weights count for when voting weights are learned: few labels move them little."""
+
+LEAST, MOST = 0.5, 2.0
+"""Limits of the vote's temperature: few labels say little of it."""
 
 STACKING_C = 0.1
 """Inverse regularisation of the stacking regression."""
@@ -35,14 +38,26 @@ class OutOfFold:
 
 @dataclass(frozen=True)
 class Jury:
-    """`temperature` and `weights` float32 [heads]; `stacking` float32 [heads * C + 1, C] replaces the weights."""
+    """`temperature` and `weights` float32 [heads]; `stacking` float32 [heads * C + 1, C] replaces the weights.
+
+    `vote_temperature` is for the vote of all: a mean of calibrated probabilities is less sure than it is right.
+    """
 
     temperature: NDArray[np.float32]
     weights: NDArray[np.float32]
     stacking: NDArray[np.float32] | None = None
+    vote_temperature: float = 1.0
+
+    def verdict(self, logits: Tensor, present: Tensor) -> Tensor:
+        """What all members say together: logits [members, N, heads, C] and present bool [N, M] -> [N, C].
+
+        Their mean vote at its own temperature, which leaves the class that it names the likeliest.
+        """
+        mean = self.probabilities(logits, present).mean(dim=0)
+        return (mean.clamp(min=1e-9).log() / self.vote_temperature).softmax(dim=-1)
 
     def probabilities(self, logits: Tensor, present: Tensor) -> Tensor:
-        """Calibrated vote: logits [..., N, heads, C] and present bool [N, M] -> [..., N, C]."""
+        """Each member's vote of calibrated heads: logits [..., N, heads, C] and present bool [N, M] -> [..., N, C]."""
         temperature, weights = (torch.from_numpy(x).to(logits) for x in (self.temperature, self.weights))
         heard = head_presence(present, len(self.weights))
         if self.stacking is None:
@@ -58,6 +73,12 @@ class Jury:
 
 def make_jury(oof: OutOfFold, heads: tuple[str, ...], settings: SelfTrainParams) -> Jury:
     """Fit temperatures, and what `self_train.voting` asks for, on out-of-fold logits."""
+    jury = _heads_jury(oof, heads, settings)
+    vote_temperature = fit_temperature(np.log(jury.out_of_fold(oof).clip(min=1e-9)), oof.labels)
+    return replace(jury, vote_temperature=float(np.clip(vote_temperature, LEAST, MOST)))
+
+
+def _heads_jury(oof: OutOfFold, heads: tuple[str, ...], settings: SelfTrainParams) -> Jury:
     seeds = oof.logits.shape[1]
     logits = oof.logits.reshape(-1, *oof.logits.shape[2:])  # [n * seeds, heads, C]
     labels = np.repeat(oof.labels, seeds)

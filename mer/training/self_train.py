@@ -108,7 +108,7 @@ def _validate(trial: Trial, members: Members, member: Member, jury: Jury) -> dic
 
 def _vote(trial: Trial, members: Members, jury: Jury, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     part = trial.inputs.take(rows)
-    return jury.probabilities(members.logits(part), part.present).mean(dim=0).cpu().numpy()
+    return jury.verdict(members.logits(part), part.present).cpu().numpy()
 
 
 def _predictions(features: FeatureSet, probabilities: NDArray[np.float32]) -> pd.DataFrame:

@@ -58,6 +58,20 @@ def test_every_way_of_voting_beats_chance_and_sums_to_one(voting, classes):
     assert (probabilities.argmax(axis=1) == oof.labels).mean() > 1 / classes + 0.15
 
 
+@pytest.mark.parametrize("voting", ["published", "learned", "stacking"])
+def test_the_verdict_names_the_mean_votes_class_and_is_surer_where_that_is_right(voting):
+    oof = out_of_fold()
+    judges, present = jury(voting, oof), torch.from_numpy(oof.present)
+    mean = judges.out_of_fold(oof)
+    verdict = judges.verdict(torch.from_numpy(oof.logits).transpose(0, 1), present).numpy()
+    np.testing.assert_allclose(verdict.sum(axis=1), 1, atol=1e-5)
+    assert (verdict.argmax(axis=1) == mean.argmax(axis=1)).all()
+    likelihood = [np.log(p[np.arange(300), oof.labels]).mean() for p in (mean, verdict)]
+    assert likelihood[1] > likelihood[0]
+    if voting == "published":  # three of the four heads know nothing, and their vote dilutes that of the one that does
+        assert judges.vote_temperature < 0.9
+
+
 def test_stacking_gives_an_unseen_class_nothing():
     oof = out_of_fold()
     two = OutOfFold(oof.logits, oof.present, oof.labels % 2)
