@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pandas as pd
 from mer.clips import ClipTable
 from mer.evaluation.bootstrap import bootstrap_interval
 from mer.evaluation.calibration import calibration_bins, expected_calibration_error
-from mer.evaluation.metrics import ClassScores, score
+from mer.evaluation.metrics import ClassScores, Scores, score
 from mer.evaluation.scored import PARTS, scored_clips
 from mer.params import EvaluateParams
 
@@ -39,14 +40,14 @@ def evaluate(
         MerError: predictions and clips do not belong together.
     """
     parts = scored_clips(predictions, clips, test_labels)
+    scores = {part: score(rows["actual"], rows["predicted"], clips.classes) for part, rows in parts.items()}
     metrics: dict[str, Any] = {"confidence_level": params.confidence}
-    metrics |= {part: _part_metrics(rows, clips.classes, params) for part, rows in parts.items()}
+    metrics |= {part: _part_metrics(rows, scores[part], clips.classes, params) for part, rows in parts.items()}
     nothing = parts["out_of_fold"].iloc[:0]
     plots = {}
     for part in PARTS:
-        rows = parts.get(part, nothing)
-        plots[f"confusion_{part}"] = rows[["actual", "predicted"]]
-        plots[f"per_class_{part}"] = _per_class(rows, clips.classes)
+        plots[f"confusion_{part}"] = parts.get(part, nothing)[["actual", "predicted"]]
+        plots[f"per_class_{part}"] = _per_class(scores[part].per_class if part in scores else {})
     plots["calibration"] = _bins(parts["out_of_fold"])
     return Evaluation(metrics, plots)
 
@@ -58,9 +59,10 @@ def write_plots(evaluation: Evaluation, folder: str | Path) -> None:
         points.to_csv(Path(folder) / f"{name}.csv", index=False, float_format=f"%.{DIGITS}f", lineterminator="\n")
 
 
-def _part_metrics(rows: pd.DataFrame, classes: tuple[str, ...], params: EvaluateParams) -> dict[str, Any]:
+def _part_metrics(
+    rows: pd.DataFrame, scores: Scores, classes: tuple[str, ...], params: EvaluateParams
+) -> dict[str, Any]:
     grouped = rows["group"].notna().any()
-    scores = score(rows["actual"], rows["predicted"], classes)
     interval = bootstrap_interval(
         rows["actual"],
         rows["predicted"],
@@ -84,8 +86,7 @@ def _part_metrics(rows: pd.DataFrame, classes: tuple[str, ...], params: Evaluate
     return {key: round(value, DIGITS) if isinstance(value, float) else value for key, value in values.items()}
 
 
-def _per_class(rows: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
-    per_class = score(rows["actual"], rows["predicted"], classes).per_class if len(rows) else {}
+def _per_class(per_class: Mapping[str, ClassScores]) -> pd.DataFrame:
     columns = ["class", *(field.name for field in fields(ClassScores))]
     return pd.DataFrame([{"class": name, **asdict(rates)} for name, rates in per_class.items()], columns=columns)
 
