@@ -33,8 +33,6 @@ class HeadGradients:
     """
 
     def __init__(self, stack: Mapping[str, Tensor], shift: Tensor) -> None:
-        for value in stack.values():
-            value.grad = torch.zeros_like(value)
         self.shift = shift[:, None, None]
         self.single = _Classifier(stack, "single")
         self.fused = _Classifier(stack, "fused") if "fused.hidden" in stack else None
@@ -66,9 +64,12 @@ class _Classifier:
     """`mer.model.mrccl.Classifier` of all members: views of its parameters and of their gradients."""
 
     def __init__(self, stack: Mapping[str, Tensor], name: str) -> None:
-        own = {key: stack[f"{name}.{key}"] for key in ("hidden", "hidden_bias", "output", "output_bias")}
-        self.value = {key: value.detach().flatten(0, 1) for key, value in own.items()}
-        self.grad = {key: value.grad.flatten(0, 1) for key, value in own.items() if value.grad is not None}
+        self.value: dict[str, Tensor] = {}
+        self.grad: dict[str, Tensor] = {}
+        for key in ("hidden", "hidden_bias", "output", "output_bias"):
+            value = stack[f"{name}.{key}"]
+            gradient = value.grad = torch.zeros_like(value)
+            self.value[key], self.grad[key] = value.detach().flatten(0, 1), gradient.flatten(0, 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """[N, B, D] -> the hidden layer [N, B, W] and logits [N, B, C]."""
