@@ -6,13 +6,20 @@ from pathlib import Path
 
 from mer import clips
 from mer.errors import MerError
-from mer.layouts import folder, mer2024
+from mer.layouts import folder, meld, mer2023, mer2024, mer2025, mer2026
 from mer.layouts.base import Corpus, Layout
 from mer.params import CorpusParams
 
 __all__ = ["LAYOUTS", "Corpus", "Layout", "read_corpus"]
 
-LAYOUTS: dict[str, Layout] = {"mer2024": mer2024.read, "folder": folder.read}
+LAYOUTS: dict[str, Layout] = {
+    "folder": folder.read,
+    "mer2023": mer2023.read,
+    "mer2024": mer2024.read,
+    "mer2025": mer2025.read,
+    "mer2026": mer2026.read,
+    "meld": meld.read,
+}
 """Every layout that `corpus.layout` can name."""
 
 

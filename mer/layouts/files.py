@@ -30,6 +30,18 @@ def media_files(root: Path, folder: str = "", *, recursive: bool = False) -> lis
     return sorted(_walk(root, folder, recursive, {os.path.realpath(root / folder)}))
 
 
+def locate(root: Path, *names: str) -> str | None:
+    """Where a file or folder of one of these names lies, in `root` or one folder below, relative to `root`.
+
+    Earlier names win over later ones, `root` over the folders below. None where there is none.
+    """
+    for name in names:
+        for path in (root / name, *sorted(root.glob(f"*/{name}"))):
+            if path.exists():
+                return path.relative_to(root).as_posix()
+    return None
+
+
 def stem(path: str) -> str:
     """The file's name without folder and suffix, in composed Unicode."""
     return normalise(PurePosixPath(path).stem)

@@ -10,16 +10,14 @@ label-test.csv                    name, discrete: labels of test clips, once the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
 from pathlib import Path
 
 from mer.errors import MerError
 from mer.layouts.base import Corpus, make_corpus
+from mer.layouts.challenge import CLASSES, make_clip, read_labels, read_test_split, read_transcripts
 from mer.layouts.files import by_stem, media_files
-from mer.layouts.rows import Row, Rows, read_rows
 from mer.params import CorpusParams
 
-CLASSES = ("neutral", "angry", "happy", "sad", "worried", "surprise")
 LABELED = "video-labeled"
 UNLABELED = "video-unlabeled-with-test2noise"
 
@@ -33,57 +31,14 @@ def read(params: CorpusParams, prefer: str) -> Corpus:
     classes = params.classes or CLASSES
     labeled = by_stem(media_files(root, LABELED))
     unlabeled = by_stem(media_files(root, UNLABELED))
-    labels = _labels(root / "label-disdim.csv", labeled, classes)
+    labels = read_labels(root / "label-disdim.csv", labeled, classes)
     for name, path in labeled.items():
         if name not in labels:
             raise MerError(f"{root / path}: no row for '{name}' in label-disdim.csv")
-    test, test_labels = _test_split(root, unlabeled, classes)
-    transcripts = _transcripts(root / "label-transcription.csv", prefer)
+    test, test_labels = read_test_split(root / "candidate_20000.csv", root / "label-test.csv", unlabeled, classes)
+    transcripts = read_transcripts(root / "label-transcription.csv", prefer)
 
-    def clip(name: str, path: str, split: str, label: str | None = None) -> dict[str, str | None]:
-        transcript = transcripts.get(name) or None
-        return {"clip_id": name, "path": path, "split": split, "label": label, "transcript": transcript}
-
-    clips = [clip(name, path, "labeled", labels[name]) for name, path in labeled.items()]
-    clips += [clip(name, path, "test" if name in test else "unlabeled") for name, path in unlabeled.items()]
+    clips = [make_clip(name, path, "labeled", transcripts, labels[name]) for name, path in labeled.items()]
+    for name, path in unlabeled.items():
+        clips.append(make_clip(name, path, "test" if name in test else "unlabeled", transcripts))
     return make_corpus(clips, test_labels, classes)
-
-
-def _test_split(root: Path, files: Mapping[str, str], classes: tuple[str, ...]) -> tuple[Set[str], dict[str, str]]:
-    """Names of the test clips, and the labels that are known of them."""
-    candidates, published = root / "candidate_20000.csv", root / "label-test.csv"
-    labels = _labels(published, files, classes) if published.exists() else {}
-    if not candidates.exists():
-        return labels.keys(), labels
-    names = _named(read_rows(candidates), files).keys()
-    for name in labels:
-        if name not in names:
-            raise MerError(f"{published}: '{name}' is not in {candidates.name}")
-    return names, labels
-
-
-def _labels(path: Path, files: Mapping[str, str], classes: tuple[str, ...]) -> dict[str, str]:
-    table = read_rows(path)
-    table.require("discrete")
-    rows = _named(table, files)
-    for row in rows.values():
-        if row["discrete"] not in classes:
-            raise row.error(f"label '{row['discrete']}' is none of {', '.join(classes)}")
-    return {name: row["discrete"] for name, row in rows.items()}
-
-
-def _named(table: Rows, files: Mapping[str, str]) -> dict[str, Row]:
-    """Rows by name, each of which must have a file."""
-    rows = table.by("name")
-    for name, row in rows.items():
-        if name not in files:
-            raise row.error(f"no media file for '{name}'")
-    return rows
-
-
-def _transcripts(path: Path, prefer: str) -> dict[str, str]:
-    if not path.exists():
-        return {}
-    table = read_rows(path)
-    table.require(prefer)
-    return {name: row[prefer] for name, row in table.by("name").items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from mer.params.base import Count, Fraction, Positive, Section
 
@@ -19,18 +19,31 @@ Classes = Annotated[tuple[str, ...], Field(min_length=2), AfterValidator(_distin
 
 Column = Literal["clip_id", "path", "label", "split", "group", "transcript"]
 
+READ_BY = {"labels": "folder", "columns": "folder", "test": "mer2023"}
+"""Keys that only one layout reads."""
+
 
 class CorpusParams(Section):
     root: str = "sample/corpus"
-    layout: Literal["mer2024", "folder"] = "mer2024"
+    layout: Literal["folder", "mer2023", "mer2024", "mer2025", "mer2026", "meld"] = "mer2024"
     classes: Classes | None = None
     """Class order; None takes the layout's own (or, for `folder`, the labels found, sorted)."""
     labels: str = "labels.csv"
     """For `folder`: the CSV file with the labels, relative to `root` or absolute."""
     columns: dict[Column, str] = Field(default_factory=dict)
     """For `folder`: our name of a column -> its name in that file, where they differ."""
+    test: Literal["test1", "test2", "test3"] = "test3"
+    """For `mer2023`: the test set that makes the test split (MER-MULTI, MER-NOISE, MER-SEMI)."""
     folds: Annotated[int, Field(ge=2)] = 5
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _layout_reads_what_is_set(self) -> CorpusParams:
+        for key, layout in READ_BY.items():
+            default = type(self).model_fields[key].get_default(call_default_factory=True)
+            if self.layout != layout and getattr(self, key) != default:
+                raise ValueError(f"{key} is for layout {layout} alone, and layout is {self.layout}")
+        return self
 
 
 class ComputeParams(Section):

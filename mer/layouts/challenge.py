@@ -1,0 +1,98 @@
+"""What the layouts of the MER challenges share: their classes, and their files of labels, names and transcripts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from pathlib import Path
+
+from mer.errors import MerError
+from mer.layouts.base import Corpus, make_corpus
+from mer.layouts.files import media_files, stem
+from mer.layouts.rows import Row, Rows, read_rows
+from mer.params import CorpusParams
+
+CLASSES = ("neutral", "angry", "happy", "sad", "worried", "surprise")
+
+
+def read_one_folder(params: CorpusParams, prefer: str, *, train: str, candidates: str, published: str) -> Corpus:
+    """Read a challenge that ships all clips in one folder, `video`, and says by CSV files what each is for.
+
+    Its archives may have been unpacked into folders of their own below `video`; a clip that lies in several is taken
+    once. A clip of the training set that is to be predicted, too, is predicted and not learned from.
+
+    Args:
+        train: file with the labels of the training set.
+        candidates: file that names the clips to predict.
+        published: file with labels of test clips, which may come later.
+    """
+    root = Path(params.root)
+    classes = params.classes or CLASSES
+    files = {stem(path): path for path in reversed(media_files(root, "video", recursive=True))}
+    labels = read_labels(root / train, files, classes)
+    test, test_labels = read_test_split(root / candidates, root / published, files, classes)
+    transcripts = read_transcripts(root / "subtitle_chieng.csv", prefer)
+
+    def clip(name: str) -> dict[str, str | None]:
+        split = "test" if name in test else "labeled" if name in labels else "unlabeled"
+        return make_clip(name, files[name], split, transcripts, labels[name] if split == "labeled" else None)
+
+    return make_corpus([clip(name) for name in sorted(files)], test_labels, classes)
+
+
+def make_clip(
+    name: str, path: str, split: str, transcripts: Mapping[str, str], label: str | None = None
+) -> dict[str, str | None]:
+    """A row of the clip table; the challenges do not say who speaks."""
+    return {
+        "clip_id": name,
+        "path": path,
+        "split": split,
+        "label": label,
+        "transcript": transcripts.get(name) or None,
+    }
+
+
+def read_labels(path: Path, files: Mapping[str, str], classes: tuple[str, ...]) -> dict[str, str]:
+    """Labels by name, in `discrete`; each must have a file."""
+    table = read_rows(path)
+    table.require("discrete")
+    rows = named(table, files)
+    for row in rows.values():
+        if row["discrete"] not in classes:
+            raise row.error(f"label '{row['discrete']}' is none of {', '.join(classes)}")
+    return {name: row["discrete"] for name, row in rows.items()}
+
+
+def read_test_split(
+    candidates: Path, published: Path, files: Mapping[str, str], classes: tuple[str, ...]
+) -> tuple[Set[str], dict[str, str]]:
+    """Names of the test clips, and the labels that are known of them.
+
+    The test split is what `candidates` names, or without that file what `published` has labels of.
+    """
+    labels = read_labels(published, files, classes) if published.exists() else {}
+    if not candidates.exists():
+        return labels.keys(), labels
+    names = named(read_rows(candidates), files).keys()
+    for name in labels:
+        if name not in names:
+            raise MerError(f"{published}: '{name}' is not in {candidates.name}")
+    return names, labels
+
+
+def named(table: Rows, files: Mapping[str, str]) -> dict[str, Row]:
+    """Rows by name, each of which must have a file."""
+    rows = table.by("name")
+    for name, row in rows.items():
+        if name not in files:
+            raise row.error(f"no media file for '{name}'")
+    return rows
+
+
+def read_transcripts(path: Path, prefer: str) -> dict[str, str]:
+    """Transcripts by name from the column `prefer`; none where there is no such file."""
+    if not path.exists():
+        return {}
+    table = read_rows(path)
+    table.require(prefer)
+    return {name: row[prefer] for name, row in table.by("name").items()}

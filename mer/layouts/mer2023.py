@@ -1,0 +1,57 @@
+"""The layout of the MER2023 challenge (Lian et al., 'MER 2023', ACM MM 2023), its archives unpacked.
+
+train/<name>.*, train-label.csv   name, discrete, valence
+test1/<name>.*, test1-label.csv   MER-MULTI
+test2/<name>.*, test2-label.csv   MER-NOISE
+test3/<name>.*, test3-label.csv   MER-SEMI: of its 73,982 clips 834 have a label
+transcription.csv                 name, chinese, english; the challenge ships none, may be missing
+
+Each lies in `corpus.root` or in the folder of its archive (`mer2023train/train`, `test-labels/test3-label.csv`). The
+test set that `corpus.test` names makes the test split: the clips that its file has labels of, or without the file all
+of them. Every other clip of a test set, where it is there, is unlabeled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from mer.errors import MerError
+from mer.layouts.base import Corpus, make_corpus
+from mer.layouts.challenge import CLASSES, make_clip, read_labels, read_transcripts
+from mer.layouts.files import by_stem, locate, media_files
+from mer.params import CorpusParams
+
+TEST_SETS = ("test1", "test2", "test3")
+
+
+def read(params: CorpusParams, prefer: str) -> Corpus:
+    """Read a MER2023 folder; `prefer` names the column of transcription.csv to take."""
+    root = Path(params.root)
+    classes = params.classes or CLASSES
+    train = _files(root, "train")
+    labels = read_labels(root / (locate(root, "train-label.csv") or "train-label.csv"), train, classes)
+    transcripts = read_transcripts(root / "transcription.csv", prefer)
+    for name, path in train.items():
+        if name not in labels:
+            raise MerError(f"{root / path}: no row for '{name}' in train-label.csv")
+    clips = [make_clip(name, path, "labeled", transcripts, labels[name]) for name, path in train.items()]
+    test_labels: dict[str, str] = {}
+    for test_set in TEST_SETS:
+        wanted = test_set == params.test
+        files = _files(root, test_set) if wanted or locate(root, test_set) else {}
+        if wanted:
+            test_labels = _published(root, test_set, files, classes)
+        for name, path in files.items():
+            test = wanted and (name in test_labels or not test_labels)
+            clips.append(make_clip(name, path, "test" if test else "unlabeled", transcripts))
+    return make_corpus(clips, test_labels, classes)
+
+
+def _files(root: Path, folder: str) -> dict[str, str]:
+    return by_stem(media_files(root, locate(root, folder) or folder))
+
+
+def _published(root: Path, test_set: str, files: Mapping[str, str], classes: tuple[str, ...]) -> dict[str, str]:
+    path = locate(root, f"{test_set}-label.csv")
+    return read_labels(root / path, files, classes) if path else {}
