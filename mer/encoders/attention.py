@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-QUERIES = 256
-"""Queries answered at a time, so that their scores stay in cache."""
+QUERIES = 128
+"""Queries answered at a time, so that their scores stay in cache even for a clip of 30 s."""
 
 
 def attend(qkv: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -1,8 +1,8 @@
 """The convolutions that turn a waveform into frames, as matrix products on [time, channels].
 
-HuBERT, wav2vec 2.0, WavLM and data2vec-audio share them. In channels-last layout a convolution needs no unfolding:
-what kernel k and stride s see of x [T, C] are rows of k * C numbers, s * C apart in memory, so that the convolution
-is one matrix product on an overlapping view of its input.
+HuBERT, wav2vec 2.0, WavLM and data2vec-audio share them. In channels-last layout unfolding is a plain copy: what
+kernel k and stride s see of x [T, C] are rows of k * C numbers, s * C apart in memory, so that the convolution is one
+matrix product on an overlapping view of its input, faster than oneDNN's own convolution (docs/speech.md).
 """
 
 from __future__ import annotations
