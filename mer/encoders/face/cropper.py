@@ -8,7 +8,8 @@ import numpy as np
 
 from mer.encoders.face.align import crop_face, crop_whole
 from mer.encoders.face.crops import FaceCrops
-from mer.encoders.face.detection import Box, Detection, FaceDetector, Image, load_detector
+from mer.encoders.face.detection import Box, Detection, FaceDetector, Image
+from mer.encoders.face.load import load_detector
 from mer.encoders.face.track import LEAST_OVERLAP, Track, choose, link, overlap
 from mer.params import FaceParams
 from mer.store.keys import digest

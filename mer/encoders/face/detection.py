@@ -1,4 +1,4 @@
-"""What a face detector takes and gives, and the choice of one from params."""
+"""What a face detector takes and gives."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-
-from mer.errors import MerError
-from mer.params import FaceParams
 
 Image = NDArray[np.uint8]
 """[height, width, 3] in RGB."""
@@ -40,20 +37,3 @@ class FaceDetector(Protocol):
         The search runs at the resolution that `smallest` asks for, whatever the size of the image, so a
         larger `smallest` is quadratically cheaper. An image too small to hold a face gives no detection.
         """
-
-
-def load_detector(params: FaceParams) -> FaceDetector:
-    """The detector that `face.detector` names.
-
-    Raises:
-        MerError: `face.detector_model` is missing, is no YuNet, or not the file that `face.detector_sha256` promises.
-    """
-    if params.detector == "haar":
-        from mer.encoders.face.haar import HaarDetector
-
-        return HaarDetector()
-    if params.detector_model is None:
-        raise MerError("face.detector_model: 'yunet' needs the path of its ONNX file")
-    from mer.encoders.face.yunet import YuNetDetector
-
-    return YuNetDetector(params.detector_model, sha256=params.detector_sha256)

@@ -1,4 +1,4 @@
-"""The face encoder that `face.encoder` names."""
+"""The face detector and the face encoder that params name."""
 
 from __future__ import annotations
 
@@ -6,8 +6,26 @@ from pathlib import Path
 
 from mer.encoders.base import Encoder
 from mer.encoders.face.crop_encoder import CropEncoder, Crops
+from mer.encoders.face.detection import FaceDetector
 from mer.errors import MerError
 from mer.params import FaceParams
+
+
+def load_detector(params: FaceParams) -> FaceDetector:
+    """The detector that `face.detector` names.
+
+    Raises:
+        MerError: `face.detector_model` is missing, is no YuNet, or not the file that `face.detector_sha256` promises.
+    """
+    if params.detector == "haar":
+        from mer.encoders.face.haar import HaarDetector
+
+        return HaarDetector()
+    if params.detector_model is None:
+        raise MerError("face.detector_model: 'yunet' needs the path of its ONNX file")
+    from mer.encoders.face.yunet import YuNetDetector
+
+    return YuNetDetector(params.detector_model, sha256=params.detector_sha256)
 
 
 def load_face_encoder(params: FaceParams) -> Encoder[Crops]:
