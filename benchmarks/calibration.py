@@ -40,7 +40,7 @@ Judged = dict[str, tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.in
 def out_of_fold(features: FeatureSet, params: Params) -> OutOfFold:
     """What teachers that learned from labels alone say of the labeled clips of the fold that they left out."""
     features = features.only(params.model.modalities)
-    with deterministic(params.self_train.seed):
+    with deterministic(params.self_train.seed, params.model.threads):
         trial = make_trial(features, pretrain(features, params), params)
         nest = next(n for n in make_nests(features, labeled_rows(features), 0) if n.outer == WHOLE)
         return judge_labeled(nest, train_teachers(trial, [nest], {}, 0), features.labels, trial.inputs)
@@ -88,7 +88,6 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=6)
     parser.add_argument("--shares", type=float, nargs="*", default=[0.02, 0.1])
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
     rows = []
     if arguments.what == "corpus":
         params = load_params()

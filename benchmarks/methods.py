@@ -79,10 +79,11 @@ class Trainer:
 
 
 def make_params(overrides: Overrides, seed: int) -> Params:
-    """The defaults with some values replaced, all seeds equal to `seed`."""
+    """The defaults with some values replaced, all seeds equal to `seed`; one thread, so that draws run side by side."""
     values: dict[str, dict[str, Any]] = {name: dict(section) for name, section in overrides.items()}
     for name in ("pretrain", "self_train"):
         values[name] = {"seed": seed} | values.get(name, {})
+    values["model"] = {"threads": 1} | values.get("model", {})
     return parse_params(values)
 
 

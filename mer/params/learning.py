@@ -28,6 +28,8 @@ class ModelParams(Section):
     """Share of the encoded features hidden from the classifiers in training."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the model trains; `auto` takes a GPU where there is one."""
+    threads: Annotated[int, Field(ge=0)] = 2
+    """Threads that training takes on a CPU. Another number rounds differently; 0 takes one a core."""
 
     @model_validator(mode="after")
     def _consistent(self) -> ModelParams:

@@ -8,19 +8,27 @@ from contextlib import contextmanager
 from typing import Literal
 
 import torch
+from threadpoolctl import threadpool_limits
 
 
 @contextmanager
-def deterministic(seed: int) -> Iterator[None]:
-    """Deterministic algorithms and a seeded generator inside; the caller's settings are restored after."""
+def deterministic(seed: int, threads: int = 0) -> Iterator[None]:
+    """Deterministic algorithms and a seeded generator inside; the caller's settings are restored after.
+
+    Args:
+        threads: how many threads share a sum, whatever the number of cores: it decides the sum's last bits. 0 leaves
+            that to the machine.
+    """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS refuses deterministic mode without it
-    before = torch.are_deterministic_algorithms_enabled()
-    with torch.random.fork_rng():
+    before, threads_before = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
+    with torch.random.fork_rng(), threadpool_limits(threads or None):
         torch.manual_seed(seed)
         torch.use_deterministic_algorithms(True)
+        torch.set_num_threads(threads or threads_before)
         try:
             yield
         finally:
+            torch.set_num_threads(threads_before)
             torch.use_deterministic_algorithms(before)
 
 

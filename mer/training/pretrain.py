@@ -87,7 +87,7 @@ def pretrain(features: FeatureSet, params: Params) -> Pretrained:
     features = features.only(params.model.modalities)
     device = pick_device(params.model.device)
     groups = grouped(features.groups) if params.model.normalise == "group" else None
-    with deterministic(params.pretrain.seed):
+    with deterministic(params.pretrain.seed, params.model.threads):
         standardisers = {
             name: fit_standardiser(x, features.present[name], params.model.components, groups)
             for name, x in features.features.items()

@@ -56,7 +56,7 @@ def self_train(features: FeatureSet, pretrained: Pretrained, params: Params) -> 
     """
     features = features.only(pretrained.model.modalities)
     labeled = labeled_rows(features)
-    with deterministic(params.self_train.seed):
+    with deterministic(params.self_train.seed, pretrained.model.threads):
         trial = make_trial(features, pretrained, params)
         nests = make_nests(features, labeled, params.self_train.seed)
         lessons = teach(trial, nests)

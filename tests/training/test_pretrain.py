@@ -9,6 +9,7 @@ from synthetic import make_features, small_params
 
 from mer.errors import MerError
 from mer.training.pretrain import _hold_out, load_pretrained, pretrain
+from mer.training.standardise import standardiser_tensors
 
 PARAMS = small_params(
     model={"width": 16}, pretrain={"epochs": 20, "batch_size": 64, "learning_rate": 3e-3, "labeled_out": True}
@@ -85,3 +86,22 @@ def test_a_file_that_is_no_model_is_named(tmp_path):
     (tmp_path / "x.safetensors").write_bytes(b"nonsense")
     with pytest.raises(MerError, match=r"x\.safetensors: not a model file"):
         load_pretrained(tmp_path / "x.safetensors")
+
+
+def test_the_number_of_cores_changes_nothing():
+    rng = np.random.default_rng(0)
+    wide = {"face": rng.normal(size=(2000, 400)).astype(np.float32)}
+    features, _ = make_features(labeled=1000, unlabeled=900, test=100, absent=0)
+    features = replace(features, features=features.features | wide)
+    params = small_params(model={"components": 64, "threads": 2}, pretrain={"epochs": 1})
+    before = torch.get_num_threads()
+    results = []
+    try:
+        for cores in (1, 3):
+            torch.set_num_threads(cores)
+            results.append(pretrain(features, params))
+            assert torch.get_num_threads() == cores
+    finally:
+        torch.set_num_threads(before)
+    one, three = (result.encoders.state_dict() | standardiser_tensors(result.standardisers) for result in results)
+    assert all(torch.equal(one[name], three[name]) for name in one)
