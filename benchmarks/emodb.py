@@ -120,7 +120,7 @@ def main() -> None:
         overall = f1_score(labels, predicted, average="weighted")
         gain = ""
         if above is not None:  # both on the same speakers, drawn anew
-            change = paired_bootstrap(list(labels), list(above), list(predicted), emotions, groups=clips["speaker"])
+            change = paired_bootstrap(list(labels), [list(above)], [list(predicted)], emotions, groups=clips["speaker"])
             gain = f"{change.value:+.4f} ({change.low:+.4f} to {change.high:+.4f})"
         print(f"| {name} | {vectors.shape[1]} | {overall:.4f} | {np.std(by_speaker):.4f} | {gain} |", flush=True)
         above = predicted

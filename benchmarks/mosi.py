@@ -93,7 +93,7 @@ def main() -> None:
         predicted = trainer(features, OURS[method], seed=0).predictions["predicted"]
         out_of_fold = score(pd.Series(np.array(CLASSES)[truth])[~test], predicted[~test], CLASSES).weighted_f1
         found = score(names, predicted[test], CLASSES).weighted_f1
-        gain = paired_bootstrap(names, by_reference, predicted[test], CLASSES, groups=videos)
+        gain = paired_bootstrap(names, [by_reference], [predicted[test]], CLASSES, groups=videos)
         rows.append([method, f"{out_of_fold:.4f}", f"{found:.4f}", f"{gain.low:+.4f} to {gain.high:+.4f}"])
         print(rows[-1], flush=True)
     print(markdown(["method", "out-of-fold", "test", "test minus logistic regression, 95 %"], rows))

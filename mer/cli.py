@@ -58,19 +58,24 @@ def predict(
 
 @app.command()
 def compare(
-    a: Annotated[str, typer.Argument(help="Predictions file, commit or experiment")],
+    a: Annotated[
+        str, typer.Argument(help="Predictions file, commit or experiment; several, joined by commas, are seeds")
+    ],
     b: Annotated[str, typer.Argument(help="The same, for the run to hold against it")] = "data/predictions.parquet",
 ) -> None:
-    """Say whether run B is better than run A: paired bootstrap of the difference in weighted-F1."""
+    """Say whether B is better than A: paired bootstrap of the difference in weighted-F1, over clips and seeds."""
     from mer.clips import read_clips, read_test_labels
     from mer.evaluation.compare import compare
     from mer.evaluation.runs import read_predictions
     from mer.params import load_params
 
     clips, test_labels = read_clips("data/clips.parquet"), read_test_labels("data/test_labels.parquet")
+    runs_a, runs_b = ([read_predictions(name) for name in names.split(",")] for names in (a, b))
     print(f"A = {a}\nB = {b}")
-    for comparison in compare(read_predictions(a), read_predictions(b), clips, test_labels, load_params().evaluate):
+    for comparison in compare(runs_a, runs_b, clips, test_labels, load_params().evaluate):
         print(comparison)
+    if len(runs_a) == len(runs_b) == 1:
+        print("One run each: what another seed would change is not covered.")
 
 
 @app.command()

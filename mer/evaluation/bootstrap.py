@@ -21,6 +21,12 @@ from mer.evaluation.metrics import Array, weighted_f1
 Metric = Callable[[ArrayLike], Array]
 """From confusion matrices [..., C, C] to scores [...]."""
 
+Names = Sequence[str] | pd.Series
+"""Class names, [N]."""
+
+AT_ONCE = 200
+"""Resamples drawn at once, so that memory does not grow with their number times that of the clips."""
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -32,8 +38,8 @@ class Interval:
 
 
 def bootstrap_interval(
-    labels: Sequence[str] | pd.Series,
-    predicted: Sequence[str] | pd.Series,
+    labels: Names,
+    predicted: Names,
     classes: Sequence[str],
     *,
     groups: pd.Series | None = None,
@@ -48,16 +54,14 @@ def bootstrap_interval(
         labels, predicted: class names, [N].
         groups: group of each clip, [N]; a clip without one (null) is a group of its own. None resamples clips.
     """
-    cells = _codes(labels, classes) * len(classes) + _codes(predicted, classes)
-    counts, drawn = _resample(cells, len(classes) ** 2, groups, repeats, seed)
-    shape = (-1, len(classes), len(classes))
-    return _interval(metric(counts.reshape(shape))[0], metric(drawn.reshape(shape)), confidence)
+    counts, drawn = _resample(_cells(labels, [predicted], classes), len(classes), groups, repeats, seed)
+    return _interval(metric(counts)[0, 0], metric(drawn)[:, 0], confidence)
 
 
 def paired_bootstrap(
-    labels: Sequence[str] | pd.Series,
-    predicted_a: Sequence[str] | pd.Series,
-    predicted_b: Sequence[str] | pd.Series,
+    labels: Names,
+    runs_a: Sequence[Names],
+    runs_b: Sequence[Names],
     classes: Sequence[str],
     *,
     groups: pd.Series | None = None,
@@ -66,46 +70,75 @@ def paired_bootstrap(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Interval:
-    """Interval of the difference `B - A` of a score, both runs scored on the same resampled clips.
+    """Interval of the difference `B - A` of a score, all runs scored on the same resampled clips.
 
-    It covers the draw of the clips, not that of the training seed: two runs of one recipe may differ by more.
+    With several runs of a recipe, that is of other training seeds, it is the difference of their means, and the
+    interval covers the draw of seeds, too: n - 1 of n runs are drawn with replacement, which is right for few (Rao &
+    Wu, 'Resampling inference with complex survey data', JASA 1988). With one run a side it covers the draw of the
+    clips alone: two runs of one recipe may differ by more.
+
+    Args:
+        labels: class names, [N].
+        runs_a, runs_b: what each run predicted, [N] class names each.
+        groups: as in `bootstrap_interval`.
     """
-    size = len(classes)
-    cells = (_codes(labels, classes) * size + _codes(predicted_a, classes)) * size + _codes(predicted_b, classes)
-    counts, drawn = _resample(cells, size**3, groups, repeats, seed)
-
-    def difference(joint: Array) -> Array:
-        joint = joint.reshape(-1, size, size, size)  # [R, actual, predicted by A, predicted by B]
-        return metric(joint.sum(2)) - metric(joint.sum(3))
-
-    return _interval(difference(counts)[0], difference(drawn), confidence)
+    counts, drawn = _resample(_cells(labels, [*runs_a, *runs_b], classes), len(classes), groups, repeats, seed)
+    scores, resampled = metric(counts)[0], metric(drawn)  # [S], [R, S]
+    rng = np.random.default_rng([seed, 1])
+    a, b = slice(len(runs_a)), slice(len(runs_a), None)
+    difference = _mean_of_drawn(resampled[:, b], rng) - _mean_of_drawn(resampled[:, a], rng)
+    return _interval(scores[b].mean() - scores[a].mean(), difference, confidence)
 
 
-def _codes(names: Sequence[str] | pd.Series, classes: Sequence[str]) -> NDArray[np.int64]:
+def _mean_of_drawn(scores: Array, rng: np.random.Generator) -> Array:
+    """Mean [R] of n - 1 of the n runs in each row of [R, n], drawn with replacement; one run stands for itself."""
+    repeats, runs = scores.shape
+    if runs == 1:
+        return scores[:, 0]
+    return np.take_along_axis(scores, rng.integers(runs, size=(repeats, runs - 1)), axis=1).mean(axis=1)
+
+
+def _cells(labels: Names, runs: Sequence[Names], classes: Sequence[str]) -> NDArray[np.int64]:
+    """Where each clip falls in the confusion matrix of each run, [N, S]."""
+    actual = _codes(labels, classes)
+    return np.stack([actual * len(classes) + _codes(predicted, classes) for predicted in runs], axis=1)
+
+
+def _codes(names: Names, classes: Sequence[str]) -> NDArray[np.int64]:
     return np.asarray(pd.Index(classes).get_indexer(pd.Index(names)), dtype=np.int64)
 
 
 def _resample(
-    cells: NDArray[np.int64], size: int, groups: pd.Series | None, repeats: int, seed: int
+    cells: NDArray[np.int64], classes: int, groups: pd.Series | None, repeats: int, seed: int
 ) -> tuple[Array, Array]:
-    """Counts of each of `size` cells in the sample, [1, size], and in each of the resamples, [repeats, size]."""
-    kinds, times = _kinds(cells, size, groups)
-    total = times.sum()
-    draws = np.random.default_rng(seed).multinomial(total, times / total, size=repeats)
-    return times[None] @ kinds, draws @ kinds
+    """Confusion matrices of each run, in the sample [1, S, C, C] and in each of the resamples [R, S, C, C]."""
+    kinds, times = _kinds(cells, classes**2, groups)
+    shape = (-1, cells.shape[1], classes, classes)
+    rng, total = np.random.default_rng(seed), times.sum()
+    parts = [
+        rng.multinomial(total, times / total, size=min(AT_ONCE, repeats - start)) @ kinds
+        for start in range(0, repeats, AT_ONCE)
+    ]
+    return (times @ kinds).reshape(shape), np.concatenate(parts).reshape(shape)
 
 
-def _kinds(cells: NDArray[np.int64], size: int, groups: pd.Series | None) -> tuple[Array, NDArray[np.int64]]:
-    """The distinct units to draw from: what each holds of every cell, [U, size], and how many there are of it, [U]."""
+def _kinds(
+    cells: NDArray[np.int64], size: int, groups: pd.Series | None
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The distinct units to draw from: what each holds of every cell of every run, [U, S * size], and how many there
+    are of it, [U]."""
+    runs = np.arange(cells.shape[1])
     if groups is None:
-        found, times = np.unique(cells, return_counts=True)
-        return np.eye(size)[found], times
+        found, times = np.unique(cells, axis=0, return_counts=True)
+        units = np.zeros((len(found), len(runs), size))
+        units[np.arange(len(found))[:, None], runs, found] = 1
+        return units.reshape(len(found), -1), times
     codes, names = pd.factorize(groups)
     alone = codes < 0
     codes[alone] = len(names) + np.arange(alone.sum())
-    units = np.zeros((codes.max() + 1, size))
-    np.add.at(units, (codes, cells), 1)
-    return np.unique(units, axis=0, return_counts=True)
+    units = np.zeros((codes.max() + 1, len(runs), size))
+    np.add.at(units, (codes[:, None], runs, cells), 1)
+    return np.unique(units.reshape(len(units), -1), axis=0, return_counts=True)
 
 
 def _interval(value: float, resampled: Array, confidence: float) -> Interval:

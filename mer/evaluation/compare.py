@@ -1,7 +1,8 @@
-"""Is one run better than another, or did it draw luckier clips?"""
+"""Is one run, or one recipe over several seeds, better than another, or did it draw luckier clips and seeds?"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -14,12 +15,13 @@ from mer.params import EvaluateParams
 
 @dataclass(frozen=True)
 class Comparison:
-    """Difference in weighted-F1 between two runs on the same clips; `part` is `out_of_fold` or `test`."""
+    """Difference in weighted-F1 on the same clips; `part` is `out_of_fold` or `test`, `runs` how many A and B have."""
 
     part: str
     difference: Interval
     confidence: float
     clips: int
+    runs: tuple[int, int] = (1, 1)
 
     def __str__(self) -> str:
         value, low, high = self.difference.value, self.difference.low, self.difference.high
@@ -30,38 +32,52 @@ class Comparison:
         else:
             verdict = "no evidence of a difference"
         how = f"{self.confidence * 100:g} % paired bootstrap, {self.clips} clips"
+        if self.runs != (1, 1):
+            how += f", {self.runs[0]} and {self.runs[1]} runs"
         return f"{self.part.replace('_', ' ')}: B - A = {value:+.3f} [{low:+.3f}, {high:+.3f}] ({how}): {verdict}"
 
 
 def compare(
-    predictions_a: pd.DataFrame,
-    predictions_b: pd.DataFrame,
+    runs_a: Sequence[pd.DataFrame],
+    runs_b: Sequence[pd.DataFrame],
     clips: ClipTable,
     test_labels: pd.DataFrame,
     params: EvaluateParams,
 ) -> list[Comparison]:
-    """Compare the weighted-F1 of two predictions tables, out of fold and, where labels are known, on test.
+    """Compare the weighted-F1 of two recipes, out of fold and, where labels are known, on test.
 
-    Clips are resampled by group where the corpus knows groups. Not covered is what another training seed would change.
+    Clips are resampled by group where the corpus knows groups; where a recipe has several runs, so are these. With one
+    run each, what another training seed would change is not covered.
+
+    Args:
+        runs_a, runs_b: predictions tables of each recipe, a training seed each.
 
     Raises:
         MerError: a table does not belong to these clips.
     """
-    parts_a, parts_b = (scored_clips(table, clips, test_labels) for table in (predictions_a, predictions_b))
-    return [_compare(part, parts_a[part], parts_b[part], clips.classes, params) for part in parts_a]
+    parts_a, parts_b = ([scored_clips(table, clips, test_labels) for table in runs] for runs in (runs_a, runs_b))
+    return [
+        _compare(part, [run[part] for run in parts_a], [run[part] for run in parts_b], clips.classes, params)
+        for part in parts_a[0]
+    ]
 
 
 def _compare(
-    part: str, a: pd.DataFrame, b: pd.DataFrame, classes: tuple[str, ...], params: EvaluateParams
+    part: str,
+    runs_a: Sequence[pd.DataFrame],
+    runs_b: Sequence[pd.DataFrame],
+    classes: tuple[str, ...],
+    params: EvaluateParams,
 ) -> Comparison:
+    clips = runs_a[0]
     difference = paired_bootstrap(
-        a["actual"],
-        a["predicted"],
-        b["predicted"],
+        clips["actual"],
+        [run["predicted"] for run in runs_a],
+        [run["predicted"] for run in runs_b],
         classes,
-        groups=a["group"] if a["group"].notna().any() else None,
+        groups=clips["group"] if clips["group"].notna().any() else None,
         repeats=params.bootstrap,
         confidence=params.confidence,
         seed=params.seed,
     )
-    return Comparison(part, difference, params.confidence, len(a))
+    return Comparison(part, difference, params.confidence, len(clips), (len(runs_a), len(runs_b)))

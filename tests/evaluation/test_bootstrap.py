@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mer.evaluation.bootstrap import bootstrap_interval, paired_bootstrap
+from mer.evaluation.bootstrap import _mean_of_drawn, bootstrap_interval, paired_bootstrap
 from mer.evaluation.metrics import accuracy
 
 CLASSES = ("neutral", "angry", "happy")
@@ -73,7 +73,7 @@ def test_the_paired_interval_equals_a_literal_bootstrap(by):
         return weighted_f1(actual, b) - weighted_f1(actual, a)
 
     groups = table[by] if by else None
-    interval = paired_bootstrap(table["actual"], table["a"], table["b"], CLASSES, groups=groups, repeats=4000)
+    interval = paired_bootstrap(table["actual"], [table["a"]], [table["b"]], CLASSES, groups=groups, repeats=4000)
     assert interval.value == pytest.approx(difference(table["actual"], table["a"], table["b"]))
     np.testing.assert_allclose([interval.low, interval.high], slow_interval(table, difference, by), atol=0.015)
 
@@ -97,7 +97,7 @@ def test_clips_without_a_group_are_groups_of_their_own():
 
 def test_a_run_does_not_differ_from_itself():
     table = draw(clips=100, speakers=10)
-    same = paired_bootstrap(table["actual"], table["a"], table["a"], CLASSES)
+    same = paired_bootstrap(table["actual"], [table["a"]], [table["a"]], CLASSES)
     assert (same.value, same.low, same.high) == (0.0, 0.0, 0.0)
 
 
@@ -133,5 +133,34 @@ def test_a_large_test_set_takes_no_time():
     table = draw(clips=20_000, speakers=1500)
     start = time.perf_counter()
     bootstrap_interval(table["actual"], table["a"], CLASSES)
-    paired_bootstrap(table["actual"], table["a"], table["b"], CLASSES, groups=table["speaker"])
+    paired_bootstrap(table["actual"], [table["a"]], [table["b"]], CLASSES, groups=table["speaker"])
     assert time.perf_counter() - start < 5
+
+
+def runs_of_equal_recipes(seed: int, runs: int) -> tuple[list[str], list[list[str]], list[list[str]]]:
+    """Labels of 300 clips, and what runs of two recipes say whose accuracy is .6 on average, but varies by seed."""
+    rng = np.random.default_rng(seed)
+    actual = np.array(CLASSES)[rng.integers(3, size=300)]
+    wrong = np.array(CLASSES)[(pd.Index(CLASSES).get_indexer(actual) + rng.integers(1, 3, size=300)) % 3]
+    rights = rng.random((2, runs, 300)) < rng.normal(0.6, 0.08, (2, runs, 1))
+    a, b = ([list(np.where(right, actual, wrong)) for right in side] for side in rights)
+    return list(actual), a, b
+
+
+def test_several_runs_cover_the_draw_of_seeds_too():
+    covered = {"clips": 0, "clips and seeds": 0}
+    for seed in range(150):
+        actual, a, b = runs_of_equal_recipes(seed, runs=5)
+        both = paired_bootstrap(actual, a, b, CLASSES, metric=accuracy, repeats=400, seed=seed)
+        one = paired_bootstrap(actual, a[:1], b[:1], CLASSES, metric=accuracy, repeats=400, seed=seed)
+        covered["clips and seeds"] += both.low <= 0 <= both.high
+        covered["clips"] += one.low <= 0 <= one.high
+    assert covered["clips"] / 150 < 0.75
+    assert 0.88 <= covered["clips and seeds"] / 150 <= 0.99
+
+
+def test_the_mean_of_few_runs_varies_as_much_as_theory_says():
+    scores = np.tile([0.70, 0.72, 0.77], (20_000, 1))
+    drawn = _mean_of_drawn(scores, np.random.default_rng(0))
+    assert drawn.var() == pytest.approx(scores[0].var(ddof=1) / 3, rel=0.05)
+    assert drawn.mean() == pytest.approx(scores[0].mean(), abs=1e-3)

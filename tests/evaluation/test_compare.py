@@ -21,23 +21,23 @@ def perfect(run):
 
 def test_a_better_run_is_called_better_on_both_parts(make_run):
     run = make_run()
-    out_of_fold, test = compare(run.predictions, perfect(run), run.clips, run.test_labels, PARAMS)
+    out_of_fold, test = compare([run.predictions], [perfect(run)], run.clips, run.test_labels, PARAMS)
     assert (out_of_fold.part, out_of_fold.clips, test.part, test.clips) == ("out_of_fold", 60, "test", 30)
     assert out_of_fold.difference.low > 0
     assert str(out_of_fold).endswith("B is better")
-    (reverse, _) = compare(perfect(run), run.predictions, run.clips, run.test_labels, PARAMS)
+    (reverse, _) = compare([perfect(run)], [run.predictions], run.clips, run.test_labels, PARAMS)
     assert str(reverse).endswith("A is better")
 
 
 def test_equal_runs_show_no_difference(make_run):
     run = make_run()
-    for comparison in compare(run.predictions, run.predictions, run.clips, run.test_labels, PARAMS):
+    for comparison in compare([run.predictions], [run.predictions], run.clips, run.test_labels, PARAMS):
         assert str(comparison).endswith("no evidence of a difference")
 
 
 def test_without_test_labels_only_out_of_fold_is_compared(make_run):
     run = make_run()
-    compared = compare(run.predictions, run.predictions, run.clips, run.test_labels.iloc[:0], PARAMS)
+    compared = compare([run.predictions], [run.predictions], run.clips, run.test_labels.iloc[:0], PARAMS)
     assert [comparison.part for comparison in compared] == ["out_of_fold"]
 
 
@@ -51,4 +51,14 @@ def test_the_line_says_what_was_measured_and_how():
 def test_predictions_of_other_clips_are_refused(make_run):
     run = make_run()
     with pytest.raises(MerError, match="no prediction for clip 'clip_000'"):
-        compare(run.predictions, run.predictions.iloc[5:], run.clips, run.test_labels, PARAMS)
+        compare([run.predictions], [run.predictions.iloc[5:]], run.clips, run.test_labels, PARAMS)
+
+
+def test_several_runs_a_side_are_compared_by_their_means(make_run):
+    run = make_run()
+    better = perfect(run)
+    runs_b = [better, run.predictions, better]
+    (mixed, _) = compare([run.predictions], runs_b, run.clips, run.test_labels, PARAMS)
+    (whole, _) = compare([run.predictions], [better], run.clips, run.test_labels, PARAMS)
+    assert mixed.difference.value == pytest.approx(whole.difference.value * 2 / 3)
+    assert "60 clips, 1 and 3 runs" in str(mixed)
