@@ -8,7 +8,6 @@ import os
 import sqlite3
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from mer.store.location import cache_root
@@ -75,7 +74,5 @@ class FileDigests:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
