@@ -39,6 +39,17 @@ def read_one_folder(params: CorpusParams, prefer: str, *, train: str, candidates
     return make_corpus([clip(name) for name in sorted(files)], test_labels, classes)
 
 
+def labeled_clips(
+    root: Path, table: str, files: Mapping[str, str], classes: tuple[str, ...], transcripts: Mapping[str, str]
+) -> list[dict[str, str | None]]:
+    """The clips of a folder that is all training set: each file needs a row in `table`, each row a file."""
+    labels = read_labels(root / table, files, classes)
+    for name, path in files.items():
+        if name not in labels:
+            raise MerError(f"{root / path}: no row for '{name}' in {Path(table).name}")
+    return [make_clip(name, path, "labeled", transcripts, labels[name]) for name, path in files.items()]
+
+
 def make_clip(
     name: str, path: str, split: str, transcripts: Mapping[str, str], label: str | None = None
 ) -> dict[str, str | None]:
@@ -56,11 +67,7 @@ def read_labels(path: Path, files: Mapping[str, str], classes: tuple[str, ...]) 
     """Labels by name, in `discrete`; each must have a file."""
     table = read_rows(path)
     table.require("discrete")
-    rows = named(table, files)
-    for row in rows.values():
-        if row["discrete"] not in classes:
-            raise row.error(f"label '{row['discrete']}' is none of {', '.join(classes)}")
-    return {name: row["discrete"] for name, row in rows.items()}
+    return {name: row.label("discrete", classes) for name, row in named(table, files).items()}
 
 
 def read_test_split(

@@ -30,7 +30,7 @@ def media_files(root: Path, folder: str = "", *, recursive: bool = False) -> lis
     return sorted(_walk(root, folder, recursive, {os.path.realpath(root / folder)}))
 
 
-def locate(root: Path, *names: str) -> str | None:
+def find(root: Path, *names: str) -> str | None:
     """Where a file or folder of one of these names lies, in `root` or one folder below, relative to `root`.
 
     Earlier names win over later ones, `root` over the folders below. None where there is none.
@@ -40,6 +40,11 @@ def locate(root: Path, *names: str) -> str | None:
             if path.exists():
                 return path.relative_to(root).as_posix()
     return None
+
+
+def locate(root: Path, *names: str) -> str:
+    """As `find`, for what has to be there: the first name where there is none, so that reading it names it."""
+    return find(root, *names) or names[0]
 
 
 def stem(path: str) -> str:

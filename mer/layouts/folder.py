@@ -34,8 +34,8 @@ def read(params: CorpusParams, prefer: str) -> Corpus:
     splits = {path: _split(row) for path, row in rows.items()}
     classes = params.classes or _classes(rows, splits)
     for path, row in rows.items():
-        if splits[path] != "unlabeled" and row["label"] not in ("", *classes):
-            raise row.error(f"label '{row['label']}' is none of {', '.join(classes)}")
+        if splits[path] != "unlabeled" and row["label"]:
+            row.label("label", classes)
 
     def clip(path: str) -> dict[str, str | None]:
         if path not in rows:

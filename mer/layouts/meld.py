@@ -40,16 +40,15 @@ def read(params: CorpusParams, prefer: str) -> Corpus:
     test_labels: dict[str, str] = {}
     for part, folders in FOLDERS.items():
         for clip_id, path, row in _rows_with_files(root, part, folders):
-            if row["Emotion"] not in classes:
-                raise row.error(f"label '{row['Emotion']}' is none of {', '.join(classes)}")
+            label = row.label("Emotion", classes)
             if part == "test":
-                test_labels[clip_id] = row["Emotion"]
+                test_labels[clip_id] = label
             clips.append(
                 {
                     "clip_id": clip_id,
                     "path": path,
                     "split": "test" if part == "test" else "labeled",
-                    "label": None if part == "test" else row["Emotion"],
+                    "label": None if part == "test" else label,
                     "group": f"{part}_dia{row['Dialogue_ID']}",
                     "transcript": row["Utterance"] or None,
                 }
@@ -59,8 +58,8 @@ def read(params: CorpusParams, prefer: str) -> Corpus:
 
 def _rows_with_files(root: Path, part: str, folders: tuple[str, ...]) -> Iterator[tuple[str, str, Row]]:
     """Clip id, path and row of each utterance of a part that has a file."""
-    files = by_stem(media_files(root, locate(root, *folders) or folders[0]))
-    table = read_rows(root / (locate(root, f"{part}_sent_emo.csv") or f"{part}_sent_emo.csv"))
+    files = by_stem(media_files(root, locate(root, *folders)))
+    table = read_rows(root / locate(root, f"{part}_sent_emo.csv"))
     table.require("Utterance", "Emotion", "Dialogue_ID", "Utterance_ID")
     seen: dict[str, Row] = {}
     missing = []

@@ -16,10 +16,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from mer.errors import MerError
 from mer.layouts.base import Corpus, make_corpus
-from mer.layouts.challenge import CLASSES, make_clip, read_labels, read_transcripts
-from mer.layouts.files import by_stem, locate, media_files
+from mer.layouts.challenge import CLASSES, labeled_clips, make_clip, read_labels, read_transcripts
+from mer.layouts.files import by_stem, find, locate, media_files
 from mer.params import CorpusParams
 
 TEST_SETS = ("test1", "test2", "test3")
@@ -30,16 +29,14 @@ def read(params: CorpusParams, prefer: str) -> Corpus:
     root = Path(params.root)
     classes = params.classes or CLASSES
     train = _files(root, "train")
-    labels = read_labels(root / (locate(root, "train-label.csv") or "train-label.csv"), train, classes)
     transcripts = read_transcripts(root / "transcription.csv", prefer)
-    for name, path in train.items():
-        if name not in labels:
-            raise MerError(f"{root / path}: no row for '{name}' in train-label.csv")
-    clips = [make_clip(name, path, "labeled", transcripts, labels[name]) for name, path in train.items()]
+    clips = labeled_clips(root, locate(root, "train-label.csv"), train, classes, transcripts)
     test_labels: dict[str, str] = {}
     for test_set in TEST_SETS:
         wanted = test_set == params.test
-        files = _files(root, test_set) if wanted or locate(root, test_set) else {}
+        if not wanted and find(root, test_set) is None:
+            continue
+        files = _files(root, test_set)
         if wanted:
             test_labels = _published(root, test_set, files, classes)
         for name, path in files.items():
@@ -49,9 +46,9 @@ def read(params: CorpusParams, prefer: str) -> Corpus:
 
 
 def _files(root: Path, folder: str) -> dict[str, str]:
-    return by_stem(media_files(root, locate(root, folder) or folder))
+    return by_stem(media_files(root, locate(root, folder)))
 
 
 def _published(root: Path, test_set: str, files: Mapping[str, str], classes: tuple[str, ...]) -> dict[str, str]:
-    path = locate(root, f"{test_set}-label.csv")
+    path = find(root, f"{test_set}-label.csv")
     return read_labels(root / path, files, classes) if path else {}

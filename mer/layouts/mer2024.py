@@ -12,9 +12,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mer.errors import MerError
 from mer.layouts.base import Corpus, make_corpus
-from mer.layouts.challenge import CLASSES, make_clip, read_labels, read_test_split, read_transcripts
+from mer.layouts.challenge import CLASSES, labeled_clips, make_clip, read_test_split, read_transcripts
 from mer.layouts.files import by_stem, media_files
 from mer.params import CorpusParams
 
@@ -31,14 +30,9 @@ def read(params: CorpusParams, prefer: str) -> Corpus:
     classes = params.classes or CLASSES
     labeled = by_stem(media_files(root, LABELED))
     unlabeled = by_stem(media_files(root, UNLABELED))
-    labels = read_labels(root / "label-disdim.csv", labeled, classes)
-    for name, path in labeled.items():
-        if name not in labels:
-            raise MerError(f"{root / path}: no row for '{name}' in label-disdim.csv")
-    test, test_labels = read_test_split(root / "candidate_20000.csv", root / "label-test.csv", unlabeled, classes)
     transcripts = read_transcripts(root / "label-transcription.csv", prefer)
-
-    clips = [make_clip(name, path, "labeled", transcripts, labels[name]) for name, path in labeled.items()]
+    clips = labeled_clips(root, "label-disdim.csv", labeled, classes, transcripts)
+    test, test_labels = read_test_split(root / "candidate_20000.csv", root / "label-test.csv", unlabeled, classes)
     for name, path in unlabeled.items():
         clips.append(make_clip(name, path, "test" if name in test else "unlabeled", transcripts))
     return make_corpus(clips, test_labels, classes)

@@ -27,6 +27,12 @@ class Row:
         """A `MerError` that names the file and the line."""
         return MerError(f"{self.source} line {self.line}: {message}")
 
+    def label(self, column: str, classes: Sequence[str]) -> str:
+        """The label in a column, which must be one of the classes."""
+        if self[column] not in classes:
+            raise self.error(f"label '{self[column]}' is none of {', '.join(classes)}")
+        return self[column]
+
 
 @dataclass(frozen=True)
 class Rows:
