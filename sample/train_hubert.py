@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from sklearn.cluster import MiniBatchKMeans
 from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 
-from mer.training.masked_prediction import EpochScores, MaskedPrediction, train_masked_prediction
-from mer.training.mfcc import mfcc_with_deltas
-from mer.training.speech_batches import Utterance
+from mer.hubert_adaptation.masked_prediction import EpochScores, MaskedPrediction, train_masked_prediction
+from mer.hubert_adaptation.mfcc import mfcc_with_deltas
+from mer.hubert_adaptation.speech_batches import Utterance
 from sample.params import HubertParams, load_params
 from sample.video import read_audio
 

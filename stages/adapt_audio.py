@@ -8,11 +8,11 @@ import pandas as pd
 
 from mer.clips import read_clips
 from mer.extraction.features import waveforms
+from mer.hubert_adaptation.adapt_audio import adapt_audio
 from mer.params import Params
 from mer.stage import run, write_curve
 from mer.store.location import cache_root
 from mer.store.media import MediaFolder
-from mer.training.adapt_audio import adapt_audio
 
 
 def main(params: Params) -> None:

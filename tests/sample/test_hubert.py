@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from transformers import HubertModel
 
-from mer.training.speech_batches import FrameGeometry
+from mer.hubert_adaptation.speech_batches import FrameGeometry
 from sample.params import load_params
 from sample.train_hubert import label_with_units, tiny_config, train_hubert
 

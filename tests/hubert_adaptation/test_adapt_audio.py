@@ -5,8 +5,8 @@ from transformers import HubertConfig, HubertModel, Wav2Vec2Config, Wav2Vec2Mode
 
 from mer.encoders.speech import load_speech_encoder
 from mer.errors import MerError
+from mer.hubert_adaptation.adapt_audio import adapt_audio, pieces
 from mer.params import AdaptAudioParams
-from mer.training.adapt_audio import adapt_audio, pieces
 
 TINY = {
     "conv_dim": (8,) * 7,

@@ -36,7 +36,7 @@ class SpeechBatch:
 
 @dataclass(frozen=True)
 class FrameGeometry:
-    """Which samples an encoder's frame t hears: `hop * t` to `hop * t + receptive_field`."""
+    """Which samples an encoder's frame t covers: `hop * t` to `hop * t + receptive_field`."""
 
     hop: int
     receptive_field: int

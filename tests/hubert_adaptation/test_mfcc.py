@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mer.training.mfcc import deltas, mfcc, mfcc_with_deltas
+from mer.hubert_adaptation.mfcc import deltas, mfcc, mfcc_with_deltas
 
 RNG = np.random.default_rng(0)
 WAVEFORM = np.sin(2 * np.pi * 440 * np.arange(2000) / 16000) * 0.3 + RNG.normal(0, 0.01, 2000)

@@ -5,14 +5,14 @@ import pytest
 import torch
 from transformers import HubertConfig, HubertModel
 
-from mer.training.masked_prediction import (
+from mer.hubert_adaptation.masked_prediction import (
     MaskedPrediction,
     UnitHead,
     draw_mask,
     prediction_loss,
     train_masked_prediction,
 )
-from mer.training.speech_batches import FrameGeometry, Utterance
+from mer.hubert_adaptation.speech_batches import FrameGeometry, Utterance
 
 CPU = torch.device("cpu")
 HOW = MaskedPrediction(units=4, epochs=2, learning_rate=2e-3, batch_seconds=2.0, seed=3)
@@ -64,7 +64,7 @@ def test_loss_falls_and_masked_units_beat_the_most_frequent_one():
     assert history[-1].accuracy > history[-1].majority + 0.2
 
 
-def test_the_model_never_hears_the_frames_that_it_is_scored_on():
+def test_the_frames_that_are_scored_are_masked_from_the_model():
     model, hidden = tiny_model(), []
     model.register_forward_pre_hook(
         lambda _, args, kwargs: hidden.append(int(kwargs["mask_time_indices"].sum())), with_kwargs=True
@@ -110,7 +110,7 @@ def test_a_resumed_training_ends_where_an_uninterrupted_one_does(tmp_path, check
 
 
 def test_a_training_killed_within_an_epoch_goes_on_there(tmp_path, monkeypatch):
-    from mer.training import masked_prediction
+    from mer.hubert_adaptation import masked_prediction
 
     how = dataclasses.replace(HOW, checkpoint_seconds=0.0)
     whole = tiny_model()

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mer.training.speech_batches import FrameGeometry, Utterance, speech_batches
+from mer.hubert_adaptation.speech_batches import FrameGeometry, Utterance, speech_batches
 
 HUBERT = FrameGeometry.of((10, 3, 3, 3, 3, 2, 2), (5, 2, 2, 2, 2, 2, 2))
 
@@ -17,7 +17,7 @@ def draw(utterances, seconds=4.0, longest=2.0, seed=0):
     return list(speech_batches(utterances, HUBERT, batch_samples=next(samples), longest_samples=next(samples), rng=rng))
 
 
-def test_huberts_frames_hear_25_ms_every_20_ms():
+def test_huberts_frames_cover_25_ms_every_20_ms():
     assert (HUBERT.hop, HUBERT.receptive_field) == (320, 400)
     assert [HUBERT.frames(n) for n in (399, 400, 719, 720)] == [0, 1, 1, 2]
 
