@@ -56,12 +56,16 @@ class EpochScores:
 
 
 class UnitHead(nn.Module):
-    """Cosine between a projected frame and an embedding of each unit, over a temperature (equation 3)."""
+    """Cosine between a projected frame and an embedding of each unit, over a temperature (equation 3).
+
+    Embeddings start in all directions. fairseq draws them from [0, 1), where all point almost the same way: a small
+    model then spends its first epochs without telling any unit from another.
+    """
 
     def __init__(self, hidden: int, units: int, temperature: float) -> None:
         super().__init__()
         self.project = nn.Linear(hidden, hidden)
-        self.embeddings = nn.Parameter(torch.empty(units, hidden).uniform_())
+        self.embeddings = nn.Parameter(torch.empty(units, hidden).normal_())
         self.temperature = temperature
 
     def forward(self, frames: Tensor) -> Tensor:
