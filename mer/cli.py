@@ -84,7 +84,7 @@ def convert(
     folder: Annotated[Path, typer.Argument(help="Hugging Face folder to write")],
 ) -> None:
     """Write a fairseq checkpoint as a Hugging Face folder in safetensors."""
-    from mer.encoders.checkpoint import convert_checkpoint
+    from mer.encoders.speech.checkpoint import convert_checkpoint
 
     convert_checkpoint(checkpoint, folder)
 

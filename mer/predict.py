@@ -14,7 +14,7 @@ from mer.encoders.base import Encoder, Features
 from mer.encoders.face.cropper import FaceCropper
 from mer.encoders.face.crops import from_record, to_record
 from mer.encoders.face.load import load_face_encoder
-from mer.encoders.speech_features import SpeechFeatures
+from mer.encoders.speech.features import SpeechFeatures
 from mer.encoders.text.load import load_text_encoder
 from mer.encoders.text.tfidf import TfidfTextEncoder
 from mer.errors import ClipError, MerError

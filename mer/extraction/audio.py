@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from mer.clips import ClipTable
-from mer.encoders.speech_features import SpeechFeatures
+from mer.encoders.speech.features import SpeechFeatures
 from mer.extraction.features import Content, EncoderWorker, for_device, load_audio, media_digests, write_features
 from mer.media import encode
 from mer.params import AudioParams, ComputeParams

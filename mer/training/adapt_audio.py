@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from sklearn.cluster import MiniBatchKMeans
 from transformers import HubertModel
 
-from mer.encoders.checkpoint import Checkpoint, convert_checkpoint, digest, read_checkpoint
 from mer.encoders.pretrained import quiet
 from mer.encoders.speech import SpeechEncoder
+from mer.encoders.speech.checkpoint import Checkpoint, convert_checkpoint, digest, read_checkpoint
 from mer.errors import MerError
 from mer.params import AdaptAudioParams
 from mer.training.determinism import deterministic, pick_device
