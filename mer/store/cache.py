@@ -27,7 +27,7 @@ class Failure:
 
     @classmethod
     def of(cls, error: ClipError) -> Self:
-        return cls(getattr(error, "error", "clip_error"), str(error))
+        return cls(error.error, str(error))
 
 
 class ShardCache:
@@ -44,6 +44,11 @@ class ShardCache:
         """The keys, each once and in order, that have neither a result nor a remembered failure."""
         known = self.known()
         return [key for key in dict.fromkeys(keys) if key not in known]
+
+    def results_missing(self, keys: Sequence[str]) -> list[str]:
+        """The keys that have no result, whether or not they are known to fail."""
+        self.results.refresh()
+        return [key for key, here in zip(keys, self.results.has(keys), strict=True) if not here]
 
     def known(self) -> set[str]:
         """All keys with a result or a remembered failure."""
@@ -83,7 +88,7 @@ class CacheWriter:
 
     def fail(self, key: str, error: ClipError) -> None:
         """Remember that a clip failed, unless the fault may have been the machine's."""
-        if not getattr(error, "transient", False):
+        if not error.transient:
             failure = Failure.of(error)
             self._failures.append({"key": key, "error": failure.error, "message": failure.message})
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from mer.compute import Worker, map_batches
-from mer.errors import ClipError
+from mer.errors import ClipError, MachineError
 from mer.params import ComputeParams
 from mer.store.cache import Failure, ShardCache
 from mer.store.shards import CorruptShardError
@@ -18,13 +18,21 @@ Filled = TypeVar("Filled")
 Out = TypeVar("Out")
 
 
+MOST_LOST = 200
+"""Clips in a row that the machine lost, after which the rest is not tried: its disk is full, its memory too small."""
+
+
 @dataclass(frozen=True)
 class FillReport:
-    """What a run did: results computed, results found, and the keys without one, of this run and earlier ones."""
+    """What a run did: results computed, results found, and the keys without one.
+
+    `failed` are faults of clips, of this run and remembered from earlier ones; `lost` are those of the machine.
+    """
 
     done: int
     cached: int
     failed: Mapping[str, Failure]
+    lost: Mapping[str, Failure] = field(default_factory=dict)
 
 
 def fill(
@@ -43,7 +51,8 @@ def fill(
 
     `items` pairs a key with what the worker needs; a key that comes twice is computed once. A batch holds at most
     `batch_size` items, and at most `batch_cost` by the sum of `cost` (an item that alone costs more goes alone). Every
-    row is safe when the next is asked for, so an interrupted run continues where it stopped.
+    row is safe when the next is asked for, so an interrupted run continues where it stopped. Where the machine loses
+    `MOST_LOST` clips in a row, the rest is left alone.
     """
     known = cache.known()
     seen: dict[str, None] = {}
@@ -59,13 +68,21 @@ def fill(
                 yield item
 
     transient: dict[str, Failure] = {}
-    done = 0
+    lost: dict[str, Failure] = {}
+    done = in_a_row = 0
     batches = in_batches(lacking(), batch_size, batch_cost, cost)
     with (
         closing(map_batches(worker, batches, compute, total=total, description=description)) as results,
         cache.writer() as writer,
     ):
         for number, result in results:
+            if isinstance(result, MachineError):
+                lost[order[number]] = Failure.of(result)
+                in_a_row += 1
+                if in_a_row >= MOST_LOST:
+                    break
+                continue
+            in_a_row = 0
             if isinstance(result, ClipError):
                 transient[order[number]] = Failure.of(result)
                 writer.fail(order[number], result)
@@ -73,7 +90,8 @@ def fill(
                 writer.add(order[number], dict(result))
                 done += 1
     failed = cache.failures(list(seen)) | transient
-    return FillReport(done, cached=len(seen) - len(failed) - done, failed=failed)
+    untried = len(order) - done - len(transient) - len(lost)
+    return FillReport(done, len(seen) - len(failed) - len(lost) - done - untried, failed, lost)
 
 
 def in_batches(
