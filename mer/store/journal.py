@@ -22,12 +22,14 @@ from typing import Any
 import pyarrow as pa
 
 from mer.store.locks import open_to_lock
+from mer.store.shards import PREFIX
 from mer.store.sharing import create, may_remove
 
 log = logging.getLogger(__name__)
 
 SUFFIX = ".journal"
-NAME = re.compile(r"[0-9a-f]{32}\.journal")
+NAME = re.compile(r"(mer-)?[0-9a-f]{32}\.journal")
+"""The prefix is new: an earlier version of mer may have left one without."""
 FRAME = struct.Struct("<QI")
 
 
@@ -44,7 +46,7 @@ class Journal:
 
     def __init__(self, folder: Path, schema: pa.Schema) -> None:
         self.schema = schema
-        name = f"{uuid.uuid4().hex}{SUFFIX}"
+        name = f"{PREFIX}{uuid.uuid4().hex}{SUFFIX}"
         self.path = folder / f".{name}.tmp"
         self.size = 0
         self._handle = create(self.path)
@@ -90,7 +92,10 @@ def read(path: Path) -> Iterator[pa.RecordBatch]:
     first = next(bodies, None)
     if first is None:
         raise NotAJournalError(path)
-    schema = pa.ipc.read_schema(first)
+    try:
+        schema = pa.ipc.read_schema(first)
+    except pa.ArrowException:
+        raise NotAJournalError(path) from None
     for body in bodies:
         yield pa.ipc.read_record_batch(body, schema)
 

@@ -25,7 +25,9 @@ from mer.store.sharing import create
 SUFFIX = ".parquet"
 ROW_GROUP_BYTES = 2 * 2**20
 """Small enough to fetch one clip without reading many, large enough for thousands of short vectors in one."""
-NAME = re.compile(r"[0-9a-f]{64}\.parquet")
+PREFIX = "mer-"
+"""Of every name of ours: beside other people's files, we know our own."""
+NAME = re.compile(r"mer-[0-9a-f]{64}\.parquet")
 EARLIER = re.compile(r"[0-9a-f]{32}\.parquet")
 """Names that earlier versions of mer gave, at random."""
 
@@ -49,9 +51,14 @@ def names(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if NAME.fullmatch(path.name))
 
 
+def name_of(folder: Path, digest: str) -> Path:
+    """The name of a shard with this SHA-256."""
+    return folder / f"{PREFIX}{digest}{SUFFIX}"
+
+
 def temporary_path(folder: Path) -> Path:
     """A name that no other writer uses, and no reader looks at."""
-    return folder / f".{uuid.uuid4().hex}.tmp"
+    return folder / f".{PREFIX}{uuid.uuid4().hex}.tmp"
 
 
 def write_shard(folder: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Path:
@@ -65,7 +72,7 @@ def write_shard(folder: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatc
         rows, digest = _write(temporary, schema, batches)
         if validate(temporary) != rows or sha256(temporary) != digest:
             raise OSError(f"{temporary}: does not read back as written")
-        path = folder / f"{digest}{SUFFIX}"
+        path = name_of(folder, digest)
         with listing(folder):  # names come under the shared lock and go under the exclusive one: see `mer.store.locks`
             os.replace(temporary, path)
         _sync_folder(folder)
@@ -162,7 +169,7 @@ def is_whole(path: Path) -> bool:
         UnreadableShardError: the machine does not let us read it.
     """
     try:
-        return sha256(path) == path.stem
+        return path == name_of(path.parent, sha256(path))
     except FileNotFoundError:
         raise
     except (OSError, MemoryError) as error:

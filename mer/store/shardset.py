@@ -226,7 +226,7 @@ def adopt_earlier(folder: Path, schema: pa.Schema) -> None:
                 continue
             shards.validate(path)
             with removing(folder):
-                os.rename(path, folder / f"{shards.sha256(path)}{shards.SUFFIX}")
+                os.rename(path, shards.name_of(folder, shards.sha256(path)))
         except FileNotFoundError:  # another run was faster
             continue
         except Exception as error:

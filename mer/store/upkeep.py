@@ -33,8 +33,8 @@ SMALL_BYTES = 64 * 2**20
 LEFTOVER_SECONDS = 24 * 3600.0
 """A temporary file older than this belongs to no living writer."""
 BROKEN = "its bytes are not those that were written"
-ASIDE = re.compile(r"[0-9a-f]{64}\.corrupt|[0-9a-f]{32}\.corrupt")
-LEFTOVER = re.compile(r"\.[0-9a-f]{32}(\.journal)?\.tmp|\.[0-9a-f]{32}\.parquet\.[0-9a-f]{32}\.tmp")
+ASIDE = re.compile(r"mer-[0-9a-f]{64}\.corrupt")
+LEFTOVER = re.compile(r"\.mer-[0-9a-f]{32}(\.journal)?\.tmp")
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,8 @@ def verify(root: Path) -> Iterator[tuple[Path, Fault | None]]:
             except UnreadableShardError as error:
                 yield path, Fault(str(error).removeprefix(f"{path}: "), corrupt=False)
                 continue
+            if _is_foreign(path):
+                continue
             set_aside(path, BROKEN)
             yield path, Fault(f"corrupt: {BROKEN}", corrupt=True)
 
@@ -115,7 +117,7 @@ def prune(root: Path, days: float) -> Iterator[tuple[Path, int]]:
             if not may_remove(path):
                 continue
             with suppress(FileNotFoundError):
-                if shards.NAME.fullmatch(path.name) and _is_ours(path):
+                if shards.NAME.fullmatch(path.name) and not _is_foreign(path):
                     yield from _remove(path, days * 86_400)
                 elif ASIDE.fullmatch(path.name):
                     yield from _remove(path, float("-inf"))
@@ -234,10 +236,10 @@ def _fault(path: Path) -> str | None:
         return None
 
 
-def _is_ours(path: Path) -> bool:
-    """Whether a file under a shard's name is a table with our key."""
+def _is_foreign(path: Path) -> bool:
+    """Whether a file under a shard's name is a table that has not our key."""
     try:
-        return _has_key(pq.read_schema(path))
+        return not _has_key(pq.read_schema(path))
     except Exception:
         return False
 
