@@ -19,6 +19,8 @@ from pathlib import Path
 import pyarrow as pa
 from mer.errors import MerError
 from mer.store.cache import ShardCache
+from mer.store.keys import file_digest
+from mer.store.upkeep import compact, prune, usage, verify
 SCHEMA = pa.schema([pa.field("audio", pa.binary())])
 root = Path(sys.argv[1])
 def key(number):

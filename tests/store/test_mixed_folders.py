@@ -32,7 +32,8 @@ def foreign(folder: Path) -> dict[Path, str]:
         pq.write_table(table, folder / name)
     pq.write_table(strict, folder / "strict.parquet")
     pq.write_table(strict, folder / f"{HEX}.parquet")
-    pq.write_table(table.drop_columns(["key"]), folder / f"mer-{HEX}.parquet")  # our name, not our schema
+    for name in (HEX, HEX[::-1]):
+        pq.write_table(table.drop_columns(["key"]), folder / f"mer-{name}.parquet")  # our name, not our schema
     pq.write_table(table, folder / f"{HEX[:32]}.parquet")  # an earlier name of ours
     for name in (
         "a.corrupt",
@@ -121,7 +122,7 @@ def test_a_mixed_folder_loses_nothing(tmp_path: Path) -> None:
         assert {path: checksums(tmp_path).get(path) for path in theirs} == theirs
         cache = ShardCache(tmp_path, "decode", SCHEMA)
         assert [row["key"] for row in cache.read(keys)] == keys
-    assert len(shards.names(tmp_path / "decode")) == 2  # one has only our name
+    assert len(shards.names(tmp_path / "decode")) == 3  # two have only our name
     code, output, _ = mer_cache(tmp_path, "prune", "--days", "0")
     assert (code, output.split(",")[0]) == (0, "removed 1 files")
     assert {path: checksums(tmp_path).get(path) for path in theirs} == theirs
