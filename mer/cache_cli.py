@@ -34,13 +34,13 @@ def verify(root: Root = None) -> None:
     """Check every checksum; a corrupt shard is set aside, and the next run redoes what it held."""
     from mer.store.upkeep import verify
 
-    faults = 0
+    corrupt = unreadable = 0
     for path, fault in verify(root or cache_root()):
         if fault is not None:
-            faults += 1
-            print(f"{path}: {fault}")
-    print(f"{faults} corrupt shards")
-    if faults:
+            print(f"{path}: {fault.message}")
+            corrupt, unreadable = corrupt + fault.corrupt, unreadable + (not fault.corrupt)
+    print(f"{corrupt} corrupt shards" + (f", {unreadable} that cannot be read" if unreadable else ""))
+    if corrupt or unreadable:
         raise typer.Exit(1)
 
 
@@ -52,10 +52,8 @@ def prune(
     """Remove what has not been used for a while; what is removed and needed again is computed again."""
     from mer.store.upkeep import prune
 
-    size = count = 0
-    for path in prune(root or cache_root(), days):
-        size, count = size + path.stat().st_size, count + 1
-    print(f"removed {count} files, {size / MEBIBYTE:.1f} MiB")
+    sizes = [size for _, size in prune(root or cache_root(), days)]
+    print(f"removed {len(sizes)} files, {sum(sizes) / MEBIBYTE:.1f} MiB")
 
 
 @app.command()

@@ -9,8 +9,10 @@ from typing import Any, Self
 
 import pyarrow as pa
 
-from mer.errors import ClipError
+from mer.errors import ClipError, MerError
+from mer.machine import explain
 from mer.store import journal
+from mer.store.location import claim
 from mer.store.shardset import ShardSet
 
 SEAL_BYTES = 128 * 2**20
@@ -34,9 +36,13 @@ class ShardCache:
     """Results of one kind, `root/name`, in append-only shards; and the clips that failed for good, not tried again.
 
     A row has the fields of `schema`. A key is a hex digest of everything that decides the row: see `mer.store.keys`.
+
+    Raises:
+        MerError: here and in every method: the machine's fault (no space, no permission), with the path and what to do.
     """
 
     def __init__(self, root: Path, name: str, schema: pa.Schema) -> None:
+        claim(root)
         self.results = ShardSet(root / name, schema)
         self.known_failures = ShardSet(root / name / "failures", FAILURES)
 
@@ -96,8 +102,10 @@ class CacheWriter:
         return self
 
     def __exit__(self, *raised: object) -> None:
-        self._results.seal()
-        self._failures.seal()
+        try:
+            self._results.seal()
+        finally:
+            self._failures.seal()
 
 
 class _Appender:
@@ -106,15 +114,27 @@ class _Appender:
         self.journal: journal.Journal | None = None
 
     def append(self, row: dict[str, Any]) -> None:
-        if self.journal is None:
-            self.journal = journal.Journal(self.shards.folder, self.shards.schema)
-        self.journal.append(row)
+        try:
+            if self.journal is None:
+                self.journal = journal.Journal(self.shards.folder, self.shards.schema)
+            self.journal.append(row)
+        except OSError as error:
+            raise MerError(explain(error, self.shards.folder)) from None
         if self.journal.size >= SEAL_BYTES:
             self.seal()
 
     def seal(self) -> None:
-        if self.journal is not None:
-            self.shards.seal(journal.read(self.journal.path))
-            self.journal.close(remove=True)
-            self.journal = None
-            self.shards.refresh()
+        """Make the journal a shard; where that fails (no space), the journal stays, and the next run seals it."""
+        if self.journal is None:
+            return
+        sealed, self.journal = self.journal, None
+        try:
+            self.shards.seal(journal.read(sealed.path))
+        except OSError as error:
+            sealed.close(remove=False)
+            raise MerError(explain(error, self.shards.folder)) from None
+        except BaseException:
+            sealed.close(remove=False)
+            raise
+        sealed.close(remove=True)
+        self.shards.refresh()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -11,7 +12,12 @@ from mer.compute import Worker, map_batches
 from mer.errors import ClipError, MachineError
 from mer.params import ComputeParams
 from mer.store.cache import Failure, ShardCache
-from mer.store.shards import CorruptShardError
+from mer.store.shards import MissingRowsError
+
+log = logging.getLogger(__name__)
+
+TRIES = 10
+"""How often a cache that loses rows under the hands of a run is filled again."""
 
 Item = TypeVar("Item")
 Filled = TypeVar("Filled")
@@ -112,11 +118,14 @@ def in_batches(
 
 
 def fill_and_use(compute_missing: Callable[[], Filled], use: Callable[[Filled], Out]) -> Out:
-    """Fill the cache, then use what it holds; where a shard proves corrupt, do both once more.
+    """Fill the cache, then use what it holds; where a shard proves corrupt, or rows were pruned, do both once more.
 
-    The corrupt shard has been set aside by then, so only what it held is computed again.
+    The corrupt shard has been set aside by then, so only what it held is computed again. Several may be corrupt, and
+    each is found by itself; a disk that spoils whatever is written ends the run.
     """
-    try:
-        return use(compute_missing())
-    except CorruptShardError:
-        return use(compute_missing())
+    for _ in range(TRIES - 1):
+        try:
+            return use(compute_missing())
+        except MissingRowsError as error:
+            log.warning("%s: computed again", error)
+    return use(compute_missing())
