@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mer.store.location import cache_root
+from mer.store.location import cache_root, require_cache
 
 app = typer.Typer(help="Look after the cache of decoded clips and features.", no_args_is_help=True)
 
@@ -64,3 +64,52 @@ def compact(root: Root = None) -> None:
     root = root or cache_root()
     for folder, before, after in compact(root):
         print(f"{folder.relative_to(root)}: {before} -> {after} shards")
+
+
+@app.command()
+def forget(
+    name: Annotated[str | None, typer.Option("--set", help="Of this set alone, such as decode or audio.")] = None,
+    error: Annotated[str | None, typer.Option(help="Of this kind alone, such as timed_out.")] = None,
+    root: Root = None,
+) -> None:
+    """Clear remembered failures, so that the clips are tried again."""
+    from mer.store.transfer import forget
+
+    root = root or cache_root()
+    require_cache(root)
+    total = 0
+    for one, count in forget(root, name, error):
+        total += count
+        if count:
+            print(f"{one}: {count} forgotten")
+    print(f"{total} failures forgotten" + ("; run their stages with `dvc repro --force`" if total else ""))
+
+
+@app.command("export")
+def export_sets(
+    folder: Annotated[Path, typer.Argument(help="Where to write: a folder of its own.")],
+    names: Annotated[list[str] | None, typer.Option("--set", help="Of these alone; by default decode.")] = None,
+    data: Annotated[Path, typer.Option(help="The run whose manifests say what to take.")] = Path("data"),
+    root: Root = None,
+) -> None:
+    """Write what the manifests of this run refer to into a folder, for `mer cache import` on another machine."""
+    from mer.store.manifest import read_manifest
+    from mer.store.transfer import export_rows
+
+    root = root or cache_root()
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names or ["decode"]:
+        written, lacking = export_rows(root, read_manifest(data / "manifests" / f"{name}.parquet"), name, folder)
+        print(f"{name}: {written} rows" + (f"; {lacking} are not in the cache" if lacking else ""))
+
+
+@app.command("import")
+def import_sets(
+    folder: Annotated[Path, typer.Argument(help="What `mer cache export` wrote.")],
+    root: Root = None,
+) -> None:
+    """Take what another machine exported into the cache."""
+    from mer.store.transfer import import_rows
+
+    for name, new, known in import_rows(root or cache_root(), folder):
+        print(f"{name}: {new} rows, {known} were here already")

@@ -82,9 +82,10 @@ def _in_processes(worker: Worker[Any, Any], batches: Iterator[Batch], workers: i
                 try:
                     results = future.result()
                 except BrokenProcessPool:
-                    results = pool.redo(batch)
-                pool.deaths = 0
-                yield number, results
+                    yield number, pool.redo(batch)
+                else:
+                    pool.deaths = 0
+                    yield number, results
         finally:
             pool.shutdown()
 

@@ -23,7 +23,7 @@ from mer.params import ComputeParams, DecodeParams, Params
 from mer.store.cache import ShardCache
 from mer.store.location import cache_root
 from mer.store.manifest import Manifest, check_settings, read_manifest
-from mer.store.shards import CorruptShardError
+from mer.store.shards import MissingRowsError
 
 EMPTY: dict[str, Any] = {
     "audio": None,
@@ -66,7 +66,7 @@ class Media:
             for record in self._read(wanted, columns):
                 yield record
                 done += 1
-        except CorruptShardError:  # it has been set aside: what it held is made again
+        except MissingRowsError:  # pruned meanwhile, or corrupt and set aside by now: made again
             yield from self._read(wanted[done:], columns)
 
     def _read(self, clip_ids: Sequence[str], columns: Sequence[str]) -> Iterator[MediaRecord]:
@@ -116,6 +116,8 @@ class Media:
         for clip_id in set(clip_ids) - keys.keys():
             raise MerError(f"clip '{clip_id}' is not in the cache, nor in the table of clips; run `dvc repro decode`")
         for clip_id, key in keys.items():
+            if key != self._keys[clip_id]:
+                raise MerError(f"clip '{clip_id}': its file is not the one that was decoded; run ingest again")
             failure = report.lost.get(str(key)) or report.failed.get(str(key))
             if failure is not None:
                 raise MerError(f"clip '{clip_id}' is not in the cache, and decoding it again failed: {failure.message}")

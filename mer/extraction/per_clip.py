@@ -24,12 +24,12 @@ from mer.compute.worker import Worker
 from mer.errors import ClipError, MachineError, MerError
 from mer.params import ComputeParams
 from mer.store.cache import Failure, ShardCache
-from mer.store.fill import FillReport, fill
+from mer.store.fill import FillReport, fill, fill_and_use
 from mer.store.keys import digest
 from mer.store.location import cache_root
 from mer.store.manifest import Made, write_manifest
 from mer.store.quarantine import write_quarantine
-from mer.store.shards import CorruptShardError
+from mer.store.shards import EARLIER
 
 Raw = TypeVar("Raw")
 Out = TypeVar("Out")
@@ -134,16 +134,13 @@ class Done:
 def run_per_clip(
     step: Step[Raw], content: Content[Raw], compute: ComputeParams, place: Place, use: Callable[[Done], Out]
 ) -> Out:
-    """Fill the cache, write manifest and quarantine, then `use` the rows; where a shard proves corrupt, once more.
+    """Fill the cache, write manifest and quarantine, then `use` the rows; where some prove lost or corrupt, once more.
 
     Raises:
         MerError: the machine lost clips, or more failed than params allow. What was finished is in the cache by then,
             and the quarantine table says what was not.
     """
-    try:
-        return use(_run(step, content, compute, place))
-    except CorruptShardError:  # it has been set aside by now: only what it held is computed again
-        return use(_run(step, content, compute, place))
+    return fill_and_use(lambda: _run(step, content, compute, place), use)
 
 
 def fill_cache(
@@ -184,6 +181,11 @@ def fill_cache(
 
 def _run(step: Step[Raw], content: Content[Raw], compute: ComputeParams, place: Place) -> Done:
     cache, keys, report = fill_cache(step, content, compute)
+    earlier = sum(bool(EARLIER.fullmatch(path.name)) for path in cache.results.folder.glob("*"))
+    if earlier:
+        print(
+            f"{step.name}: {earlier} shards of an earlier version of mer are passed over; `mer cache prune` clears them"
+        )
     failed = {clip_id: Failure.of(fault) for clip_id, fault in content.faults.items()}
     failed |= {clip_id: report.failed[key] for clip_id, key in keys.items() if key and key in report.failed}
     lost = {clip_id: report.lost[key] for clip_id, key in keys.items() if key and key in report.lost}
