@@ -15,9 +15,10 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from mer.media import errors
-from mer.media.audio import RATE, Waveform
+from mer.media.audio import Waveform
 from mer.media.frames import sample
 from mer.media.picture import Picture
+from mer.media.rate import SAMPLE_RATE as RATE
 from mer.media.track import track, wanted_times
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from mer.media.audio import RATE
+from mer.media.rate import SAMPLE_RATE as RATE
 
 
 def flac(waveform: NDArray[np.float32]) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,15 +21,17 @@ CONTENT = pa.schema(
         pa.field("height", pa.int32()),
         pa.field("audio_sha256", pa.string()),
         pa.field("frames_sha256", pa.string()),
+        pa.field("notes", pa.list_(pa.struct([("error", pa.string()), ("message", pa.string())]))),
     ]
 )
-"""What decoding a file gives: the same for two clips with the same bytes."""
+"""What decoding a file gives: the same for two clips with the same bytes. `notes` say what the record lacks of the
+file, each by a stable name and a line for people: they become `partial` rows of the quarantine table."""
 SCHEMA = pa.schema([pa.field("clip_id", pa.string(), nullable=False), *CONTENT])
 
 
 @dataclass(frozen=True)
 class MediaRecord:
-    """One clip of `data/media`.
+    """One decoded clip.
 
     `audio` is 16-bit FLAC at 16 kHz mono, None where the clip has none; `frames` are JPEGs shown at `timestamps`
     (seconds); `width` and `height` are the clip's own. A digest is empty where there is nothing to digest.
@@ -44,6 +46,7 @@ class MediaRecord:
     height: int
     audio_sha256: str
     frames_sha256: str
+    notes: list[dict[str, str]] = field(default_factory=list)
 
     def waveform(self) -> NDArray[np.float32]:
         """Float32 [samples] in [-1, 1] at 16 kHz; empty where the clip has no audio."""
@@ -69,6 +72,7 @@ def content(media: Mapping[str, Any]) -> dict[str, Any]:
         frames.update(frame)
     audio = media["audio"]
     return {
+        "notes": [],
         **media,
         "audio_sha256": hashlib.sha256(audio).hexdigest() if audio is not None else "",
         "frames_sha256": frames.hexdigest() if media["frames"] else "",

@@ -10,7 +10,7 @@ import pytest
 from transformers import HubertConfig, HubertModel
 
 from mer.encoders.speech import load_speech_encoder
-from mer.encoders.speech_features import SpeechFeatures
+from mer.encoders.speech.features import SpeechFeatures
 from mer.errors import MerError
 from mer.params import AudioParams
 from tests.encoders.speech_models import TINY, save, sharpened, waveform

@@ -12,9 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from mer.encoders.asr.transcript import Transcript, Word, joined
-from mer.encoders.asr.voice import RATE, spans
+from mer.encoders.asr.voice import spans
 from mer.encoders.pretrained import first_line, folder_digest, pick_device
 from mer.errors import MerError
+from mer.media.rate import SAMPLE_RATE as RATE
 from mer.params import TranscribeParams
 from mer.store.keys import digest
 

@@ -7,7 +7,10 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-RATE = 16_000
+from mer.media.rate import SAMPLE_RATE as RATE
+
+__all__ = ["RATE", "spans"]
+
 HOP = 320
 """Samples of a level: 20 ms."""
 RANGE_DB = 35.0

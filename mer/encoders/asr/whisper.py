@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from transformers import AutoTokenizer, WhisperFeatureExtractor, WhisperForConditionalGeneration
 
 from mer.encoders.asr.transcript import Transcript, joined
-from mer.encoders.asr.voice import RATE, spans
+from mer.encoders.asr.voice import spans
 from mer.encoders.asr.words import timed_words
 from mer.encoders.pretrained import first_line, folder_digest, load_model, quiet, read_config
 from mer.errors import MerError
+from mer.media.rate import SAMPLE_RATE as RATE
 from mer.params import TranscribeParams
 from mer.store.keys import digest
 

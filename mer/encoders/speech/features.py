@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from mer.encoders.base import Features, absent
 from mer.encoders.batching import Window, runs, windows
-from mer.encoders.checkpoint import Checkpoint, digest, read_checkpoint
 from mer.encoders.pretrained import pick_device
-from mer.encoders.speech import SpeechEncoder, Waveform
-from mer.encoders.speech_folder import SAMPLE_RATE
+from mer.encoders.speech.checkpoint import Checkpoint, digest, read_checkpoint
+from mer.encoders.speech.encoder import SpeechEncoder, Waveform
 from mer.errors import MerError
+from mer.media.rate import SAMPLE_RATE
 from mer.params import AudioParams
 
 VERSION = 1

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mer.encoders.checkpoint import Checkpoint, read_checkpoint
-from mer.encoders.wav2vec import Wav2VecFamily
-from mer.encoders.whisper import Whisper
+from mer.encoders.speech.checkpoint import Checkpoint, read_checkpoint
+from mer.encoders.speech.wav2vec import Wav2VecFamily
+from mer.encoders.speech.whisper import Whisper
 from mer.errors import ClipError, MerError
 
 Dtype = Literal["float32", "bfloat16", "int8"]

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 from torch.nn.utils import parametrize
 
-from mer.encoders.attention import GatedBias, attend
-from mer.encoders.convolutions import Convolutions, layer_norm
 from mer.encoders.int8 import Int8Linear
 from mer.encoders.linear import Activation, PackedLinear
-from mer.encoders.positions import PositionalConvolution
+from mer.encoders.speech.attention import GatedBias, attend
+from mer.encoders.speech.convolutions import Convolutions, layer_norm
+from mer.encoders.speech.positions import PositionalConvolution
 
 
 class Wav2VecFamily:

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
 
-from mer.encoders import fairseq_hubert
 from mer.encoders.pickles import load_pickle
 from mer.encoders.pretrained import quiet
-from mer.encoders.speech_folder import (
+from mer.encoders.speech import fairseq_hubert
+from mer.encoders.speech.folder import (
     FAMILIES,
     deciding_files,
     read_config,
