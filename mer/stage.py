@@ -12,6 +12,8 @@ import pandas as pd
 
 from mer.clips import read_clips
 from mer.errors import MerError
+from mer.lifeline import stage_alone
+from mer.machine import explain
 from mer.params import Params, load_params
 from mer.store.fill import FillReport
 from mer.store.tables import read_utterances
@@ -19,11 +21,17 @@ from mer.training.features import FeatureSet, build_feature_set
 
 
 def run(stage: Callable[[Params], None]) -> None:
-    """Run a stage's function on the params of the working directory; exit 1 with one line on a `MerError`."""
+    """Run a stage's function on the params of the working directory; exit 1 with one line on a fault to be mended.
+
+    It ends with the DVC that started it: see `mer.lifeline`.
+    """
     try:
-        stage(load_params())
+        with stage_alone(Path(sys.argv[0]).stem):
+            stage(load_params())
     except MerError as error:
         sys.exit(f"error: {error}")
+    except (OSError, MemoryError) as error:
+        sys.exit(f"error: {explain(error)}")
     except KeyboardInterrupt:
         sys.exit("interrupted: what was finished is kept; run again to go on")
 

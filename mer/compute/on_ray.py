@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Generator, Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from mer.compute.errors import WorkerDiedError
 from mer.compute.local import AHEAD, DEATHS
 from mer.compute.worker import Work, Worker, attempt
 from mer.errors import MerError
+from mer.lifeline import end_with
 
 CONNECT_SECONDS = 10.0
 CPUS_PER_ACTOR = 0.5
@@ -19,10 +22,20 @@ CPUS_PER_ACTOR = 0.5
 Batch = Sequence[Any]
 
 
+def _boot() -> str:
+    """Which running machine this is: two on one cluster may have the same name."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text()
+    except OSError:
+        return socket.gethostname()
+
+
 class Actor:
     """Holds one loaded worker on a node of the cluster."""
 
-    def __init__(self, worker: Worker[Any, Any]) -> None:
+    def __init__(self, worker: Worker[Any, Any], driver: tuple[str, int]) -> None:
+        if driver[0] == _boot():  # on its own machine; elsewhere Ray ends the actor, in its own time
+            end_with([os.getppid(), driver[1]])
         self.work: Work[Any, Any] = worker.setup()
 
     def run(self, batch: Batch) -> list[Any]:
@@ -80,7 +93,8 @@ class _Crew:
         self.ray = ray
         self.kind = ray.remote(num_cpus=CPUS_PER_ACTOR)(Actor)
         self.worker = ray.put(worker)
-        self.actors = [self.kind.remote(self.worker) for _ in range(count)]
+        self.driver = (_boot(), os.getpid())
+        self.actors = [self.kind.remote(self.worker, self.driver) for _ in range(count)]
         self.pending: dict[Any, tuple[int, int, Batch]] = {}
 
     def run(self, batches: Iterator[Batch]) -> Generator[tuple[int, list[Any]]]:
@@ -106,7 +120,7 @@ class _Crew:
 
     def _after_death(self, place: int) -> Generator[tuple[int, list[Any]]]:
         """An actor takes its batches in order: the first without results is what it died of, the rest go out again."""
-        self.actors[place] = self.kind.remote(self.worker)
+        self.actors[place] = self.kind.remote(self.worker, self.driver)
         lost: list[tuple[int, Batch]] = []
         for reference in [reference for reference, (holder, _, _) in self.pending.items() if holder == place]:
             _, number, batch = self.pending.pop(reference)
@@ -125,7 +139,7 @@ class _Crew:
             try:
                 return self._get(self.actors[place].run.remote(batch))
             except self.ray.exceptions.RayActorError:
-                self.actors[place] = self.kind.remote(self.worker)
+                self.actors[place] = self.kind.remote(self.worker, self.driver)
         if len(batch) == 1:
             return [WorkerDiedError("every Ray worker that took this clip died")]
         return [result for item in batch for result in self._redo(place, [item])]

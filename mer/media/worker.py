@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 import av
 import cv2
 
+from mer.lifeline import end_with_parent
 from mer.media import encode
 from mer.media.decode import decode_clip
 from mer.media.errors import MediaError, OutOfMemoryError
@@ -30,6 +31,7 @@ HEADER = struct.Struct(">QI")
 def main() -> None:
     """Serve requests on standard input until it closes. The first request sets the limits; its answer is a greeting."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+    end_with_parent()
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints must not mix with the answers
     av.logging.set_level(None)
