@@ -75,7 +75,7 @@ def test_two_seconds_after_a_kill_no_process_is_left(
     assert wait_for(lambda: at_work(workspace), 90), run.alive()
     run.kill()
     assert wait_for(lambda: not ours(run), 2), ours(run)
-    assert wait_for(lambda: not run.alive(), 30), run.alive()
+    assert wait_for(lambda: not run.alive(), 90), run.alive()
     assert not (workspace / "out").exists()
 
 
