@@ -37,6 +37,10 @@ ATTEMPTS = {
     "make a folder": "os.mkdir(folder + '/deeper')",
     "make a link": "os.symlink('/etc/passwd', folder + '/link')",
     "make a pipe": "os.mkfifo(folder + '/pipe')",
+    "change a mode": "os.chmod(folder + '/there', 0)",
+    "change a time": "os.utime(folder + '/there')",
+    "change an owner": "os.chown(folder + '/there', 1, 1)",
+    "hide a note": "os.setxattr(folder + '/there', 'user.note', b'x')",
     "write to /dev/shm": "open('/dev/shm/mer-test', 'w')",
     "connect": "socket.create_connection(('127.0.0.1', 9))",
     "listen": "socket.create_server(('127.0.0.1', 0))",
@@ -52,6 +56,7 @@ HARMLESS = {
     "list a folder": "os.listdir(folder)",
     "start a thread": "threading.Thread(target=print).start()",
     "import": "__import__('email.mime.text')",
+    "abort": "signal.raise_signal(signal.SIGURG)",
     "signal itself": "os.kill(os.getpid(), 0)",
 }
 
