@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +12,7 @@ import typer
 
 from mer import cache_cli
 from mer.errors import MerError
+from mer.machine import explain
 
 app = typer.Typer(
     help="Multimodal emotion recognition from short video clips.",
@@ -106,3 +108,8 @@ def main() -> None:
         app()
     except MerError as error:
         sys.exit(f"error: {error}")
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # who read our output has gone; do not complain to him at the end
+        sys.exit(1)
+    except (OSError, MemoryError) as error:
+        sys.exit(f"error: {explain(error)}")

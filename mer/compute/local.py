@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import multiprocessing.connection
 import os
 import signal
 import threading
@@ -17,6 +16,7 @@ from typing import Any
 
 from mer.compute.errors import NoWorkersError, WorkerDiedError
 from mer.compute.worker import Work, Worker, attempt, close
+from mer.lifeline import end_with_parent
 
 Batch = Sequence[Any]
 Done = tuple[int, list[Any]]
@@ -166,19 +166,11 @@ _fault: Exception | None = None
 def _begin(worker: Worker[Any, Any]) -> None:
     global _loaded, _fault
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
-    threading.Thread(target=_follow_parent, daemon=True).start()
+    end_with_parent()  # without this, a killed run leaves its processes waiting for work for ever
     try:
         _loaded = worker.setup()
     except Exception as error:
         _fault = error
-
-
-def _follow_parent() -> None:
-    """End with the parent: without this, a killed run leaves its processes waiting for work for ever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        multiprocessing.connection.wait([parent.sentinel])
-        os._exit(1)
 
 
 def _work(batch: Batch) -> list[Any]:

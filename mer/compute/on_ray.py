@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Generator, Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from mer.compute.errors import NoWorkersError, WorkerDiedError
 from mer.compute.local import AHEAD, DEATHS, MOST_DEATHS
 from mer.compute.worker import Work, Worker, attempt
 from mer.errors import MerError
+from mer.lifeline import end_with
 
 CONNECT_SECONDS = 10.0
 CPUS_PER_ACTOR = 0.5
@@ -19,10 +22,20 @@ CPUS_PER_ACTOR = 0.5
 Batch = Sequence[Any]
 
 
+def _boot() -> str:
+    """Which running machine this is: two on one cluster may have the same name."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text()
+    except OSError:
+        return socket.gethostname()
+
+
 class Actor:
     """Holds one loaded worker on a node of the cluster."""
 
-    def __init__(self, worker: Worker[Any, Any]) -> None:
+    def __init__(self, worker: Worker[Any, Any], driver: tuple[str, int]) -> None:
+        if driver[0] == _boot():  # on its own machine; elsewhere Ray ends the actor, in its own time
+            end_with([os.getppid(), driver[1]])
         self.work: Work[Any, Any] = worker.setup()
 
     def run(self, batch: Batch) -> list[Any]:
@@ -80,7 +93,8 @@ class _Crew:
         self.ray = ray
         self.kind = ray.remote(num_cpus=CPUS_PER_ACTOR)(Actor)
         self.worker = ray.put(worker)
-        self.actors = [self.kind.remote(self.worker) for _ in range(count)]
+        self.driver = (_boot(), os.getpid())
+        self.actors = [self.kind.remote(self.worker, self.driver) for _ in range(count)]
         self.pending: dict[Any, tuple[int, int, Batch]] = {}
         self.deaths = 0
 
@@ -135,7 +149,7 @@ class _Crew:
         self.deaths += 1
         if self.deaths > MOST_DEATHS:
             raise NoWorkersError(f"{self.deaths} Ray workers died in a row, whatever clips they had")
-        self.actors[place] = self.kind.remote(self.worker)
+        self.actors[place] = self.kind.remote(self.worker, self.driver)
 
     def _get(self, reference: Any) -> list[Any]:
         try:

@@ -12,6 +12,7 @@ import torch
 from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
+from mer.encoders.folder_check import check_finite, check_folder
 from mer.errors import MerError
 from mer.store.keys import FileDigests
 
@@ -23,6 +24,7 @@ def read_config(folder: str, key: str, *, trust_remote_code: bool = False) -> Pr
     """The model configuration of a folder; `MerError` names the params `key` where there is none."""
     if not (Path(folder) / "config.json").is_file():
         raise MerError(f"{key}: {folder} has no config.json; a Hugging Face folder is expected")
+    check_folder(folder, key)
     try:
         return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
     except Exception as error:  # transformers raises many types for a config it does not know
@@ -58,6 +60,7 @@ def load_model(
     wrong = sorted(name for name in lacking if not name.startswith(tuple(unused)))
     if wrong:
         raise MerError(f"{key}: {folder}: weights of another kind of model: '{wrong[0]}' is missing or of another size")
+    check_finite(dict(model.named_parameters()), f"{key}: {folder}")
     return (model if placed else model.to(pick_device(device, key))).eval()
 
 

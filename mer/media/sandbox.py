@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from mer.errors import MerError
 from mer.media import errors
+from mer.media.answer import check_fault, check_media
 from mer.media.record import MediaRecord, content
 from mer.params import DecodeParams
 
@@ -86,8 +87,11 @@ class Sandbox:
         try:
             header, blobs = self._worker.ask({"path": os.fspath(path)}, self.params.timeout_seconds)
             if "error" in header:
-                raise errors.BY_NAME.get(header["error"], errors.MediaError)(header["message"])
-            return content(_checked(header, blobs))
+                name, message = check_fault(header)
+                raise errors.BY_NAME.get(name, errors.MediaError)(message)
+            media = _checked(header, blobs)
+            check_media(media, self.params)
+            return content(media)
         except WORKER_FAULTS:
             self._drop_worker()
             raise
@@ -139,7 +143,13 @@ class _Worker:
         if length > MAX_ANSWER or head > length:
             raise errors.CrashedError("the decoding worker sent a broken answer")
         answer = self._read(length, deadline)
-        return json.loads(answer[:head]), answer[head:]
+        try:
+            header = json.loads(answer[:head])
+        except (ValueError, RecursionError):
+            header = None
+        if not isinstance(header, dict):
+            raise errors.CrashedError("the decoding worker sent a broken answer")
+        return header, answer[head:]
 
     def kill(self) -> None:
         self.process.kill()
@@ -181,7 +191,16 @@ class _Worker:
 
 def _checked(header: dict[str, Any], blobs: bytes) -> dict[str, Any]:
     """Cut the answer into audio and frames; sizes that do not add up count as a crash."""
+    try:
+        return _cut(header, blobs)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise errors.CrashedError("the decoding worker sent a broken answer") from None
+
+
+def _cut(header: dict[str, Any], blobs: bytes) -> dict[str, Any]:
     sizes = [*([] if header["audio"] is None else [header["audio"]]), *header["frames"]]
+    if not all(type(size) is int and size >= 0 for size in sizes):
+        raise errors.CrashedError("the decoding worker sent a broken answer")
     if sum(sizes) != len(blobs) or len(header["timestamps"]) != len(header["frames"]):
         raise errors.CrashedError("the decoding worker sent a broken answer")
     parts, at = [], 0

@@ -27,12 +27,14 @@ from transformers import (
 )
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
+from mer.encoders.folder_check import check_finite, check_folder, shards
 from mer.encoders.pickles import load_pickle
 from mer.errors import MerError
 from mer.media.rate import SAMPLE_RATE
 
 log = logging.getLogger(__name__)
 
+KEY = "audio.model"
 HUGGING_FACE_EPSILON = 1e-7
 """What transformers' Wav2Vec2FeatureExtractor adds to the variance of a waveform."""
 
@@ -64,6 +66,7 @@ def read_config(folder: Path) -> PretrainedConfig:
     """
     if not (folder / "config.json").is_file():
         raise MerError(f"{folder}: no config.json; a Hugging Face folder holds config.json and model.safetensors")
+    check_folder(folder, KEY)
     values = _read_json(folder / "config.json")
     family = FAMILIES.get(str(values.get("model_type")))
     if family is None:
@@ -109,7 +112,7 @@ def write_preprocessor(folder: Path, normalize_epsilon: float | None) -> None:
 def _weight_files(folder: Path) -> list[Path]:
     index = folder / "model.safetensors.index.json"
     if index.is_file():
-        return [folder / name for name in sorted(set(_read_json(index).get("weight_map", {}).values()))]
+        return shards(index, KEY)
     for name in ("model.safetensors", "pytorch_model.bin"):
         if (folder / name).is_file():
             return [folder / name]
@@ -134,7 +137,9 @@ def read_weights(folder: Path, family: str) -> dict[str, Tensor]:
             weights |= load_file(file) if file.suffix == ".safetensors" else load_pickle(file)
         except (SafetensorError, OSError) as error:
             raise MerError(f"{file}: not a safetensors file: {error}") from None
-    return _new_weight_norm(_without_head(weights, family, folder))
+    weights = _new_weight_norm(_without_head(weights, family, folder))
+    check_finite(weights, str(folder))
+    return weights
 
 
 def _without_head(weights: dict[str, Tensor], family: str, folder: Path) -> dict[str, Tensor]:

@@ -19,6 +19,8 @@ from mer.params import Params
 from mer.store.quarantine import read_quarantine
 
 PLOTS = ("confusion_out_of_fold", "confusion_test", "per_class_out_of_fold", "per_class_test", "calibration")
+NAMES = ("actual", "predicted", "class", "clip_id", "label", "split", "group")
+"""Columns that hold names: nothing guesses their type."""
 CURVES = ("pretrain", "self_train")
 
 
@@ -77,8 +79,12 @@ def _read_plots(folder: Path, names: Sequence[str]) -> dict[str, pd.DataFrame]:
 
 
 def _read_points(path: Path) -> pd.DataFrame:
+    """Plot points; a class called `00`, `NA`, `None` or `True` keeps its name."""
     try:
-        return pd.read_csv(path)
+        points = pd.read_csv(path, dtype=str, na_filter=False)
+        for name in points.columns.difference(list(NAMES)):
+            points[name] = pd.to_numeric(points[name], errors="coerce")
+        return points
     except pd.errors.EmptyDataError:
         return pd.DataFrame()  # a stage with nothing to log, such as a model that is not pretrained
 
