@@ -105,6 +105,7 @@ EMPTY: dict[str, Any] = {
     "height": 0,
     "audio_sha256": "",
     "frames_sha256": "",
+    "notes": (),
 }
 assert {field.name for field in fields(MediaRecord)} == {"clip_id", *EMPTY}
 
