@@ -82,17 +82,11 @@ class Resampler:
 def energy(frame: AudioFrame) -> float:
     """Sum of squares over all channels and samples of a frame, full scale being 1."""
     samples = frame.to_ndarray()
-    if samples.dtype.kind == "u":
-        samples = samples.astype(np.float32) - 128.0
-    full = (
-        1.0
-        if samples.dtype.kind == "f"
-        else 128.0
-        if samples.dtype.itemsize == 1
-        else -float(np.iinfo(samples.dtype).min)
-    )
     flat = samples.ravel().astype(np.float32, copy=False)
-    return float(np.dot(flat, flat)) / full**2
+    if samples.dtype.kind == "u":  # eight bits, the only unsigned kind that FFmpeg has
+        flat = flat - 128
+    full_scale = 1.0 if samples.dtype.kind == "f" else 2.0 ** (8 * samples.dtype.itemsize - 1)
+    return float(np.dot(flat, flat)) / full_scale**2
 
 
 class Waveform:

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from mer.media.audio import RATE
 
-
 BITS = 24
 _SCALE = re.compile(r"scale=2\^(-?\d+)")
 

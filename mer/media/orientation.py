@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 from av.sidedata.sidedata import Type
@@ -42,7 +44,7 @@ UPRIGHT = Orientation()
 
 def orientation(frame: VideoFrame) -> Orientation:
     """What the frame's display matrix asks for (its own, or the stream's, which FFmpeg passes on to frames)."""
-    data = frame.side_data.get(Type.DISPLAYMATRIX)
+    data: Any = cast("Mapping[Any, Any]", frame.side_data).get(Type.DISPLAYMATRIX)
     if data is None:
         return UPRIGHT
     raw = bytes(data)

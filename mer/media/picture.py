@@ -43,7 +43,7 @@ class Picture:
         small = frame
         if frame.format.is_planar:
             small = self.scaler.reformat(frame, *size, interpolation="AREA", threads=1)
-        pixels = self.converter.reformat(small, format="rgb24", threads=1).to_ndarray()
+        pixels = np.asarray(self.converter.reformat(small, format="rgb24", threads=1).to_ndarray(), np.uint8)
         if size != (small.width, small.height):
             pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
         return orientation(frame)(pixels)

@@ -34,9 +34,9 @@ SCHEMA = pa.schema([pa.field("clip_id", pa.string(), nullable=False), *CONTENT])
 class MediaRecord:
     """One clip of `data/media`.
 
-    `audio` is FLAC at 16 kHz mono (see `mer.media.encode` for its level), None where the clip has none; `frames` are JPEGs shown at `timestamps`
-    (seconds); `width` and `height` are the clip's own. A digest is empty where there is nothing to digest. `notes` say
-    what the file has and the record lacks.
+    `audio` is FLAC at 16 kHz mono (see `mer.media.encode` for its level), None where the clip has none; `frames` are
+    JPEGs shown at `timestamps` (seconds); `width` and `height` are the clip's own. A digest is empty where there is
+    nothing to digest. `notes` say what the file has and the record lacks.
     """
 
     clip_id: str
@@ -56,7 +56,7 @@ class MediaRecord:
         object.__setattr__(self, "notes", notes)
 
     def waveform(self) -> NDArray[np.float32]:
-        """Float32 [samples] at 16 kHz, at the level of the file (full scale is 1); empty where the clip has no audio."""
+        """Float32 [samples] at 16 kHz at the level of the file (full scale is 1); empty without audio."""
         from mer.media import encode  # here, because stages that only move records need no codecs: half their start
 
         return encode.waveform(self.audio) if self.audio else np.zeros(0, np.float32)

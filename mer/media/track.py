@@ -20,8 +20,10 @@ JITTER = 1.5
 USUAL_RATE = Fraction(25)
 """Frames a second where nothing says how many."""
 HARMLESS_SIDE_DATA = frozenset(
-    "mpegts_stream_id strings_metadata metadata_update quality_stats prft rtcp_sr a53_cc afd s12m_timecode cpb_properties "
-    "replay_gain skip_samples matroska_block_additional webvtt_identifier webvtt_settings".split()
+    {
+        *("mpegts_stream_id", "strings_metadata", "metadata_update", "quality_stats", "prft", "rtcp_sr", "a53_cc"),
+        *("afd", "s12m_timecode", "cpb_properties", "replay_gain", "skip_samples", "matroska_block_additional"),
+    }
 )
 """Side data of packets that changes no picture. Any other kind (palettes, new headers) may be needed by later ones."""
 

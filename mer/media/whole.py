@@ -86,9 +86,9 @@ class Whole:
         """Time of each frame in display order."""
         stored = is_one_of(self.stream.container.format.name, PRESENTATION_TIMES)
         known = [time for time in self.given if time is not None]
-        if known and (stored or len(known) == len(self.given)) and _ascending(known):
-            if stored or not self._reordered():
-                return _filled(self.given)
+        plain = len(known) == len(self.given) and not self._reordered()
+        if known and (stored or plain) and _ascending(known):
+            return _filled(self.given)
         if stored and len(known) == len(self.given) == len(set(known)):
             return sorted(known)
         return self._dealt(len(self.given))
