@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 
 from mer.media import errors
 from mer.media.audio import RATE
+from mer.media.declared import note_cut_riff, note_shortfall
 from mer.media.errors import DoubtError
-from mer.media.formats import DECLARED_LENGTH, DEMUXERS, is_one_of
+from mer.media.formats import DEMUXERS
 from mer.media.frames import sample
 from mer.media.notes import Note, Notebook
 from mer.media.picture import Picture
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
 SAFE = {"protocol_whitelist": "file", "format_whitelist": DEMUXERS}
 UNPROBED = {"codec_whitelist": "none"}
 """Keeps FFmpeg from decoding the first frames only to guess what the decoder will tell: a tenth of the time."""
-SHORTFALL, SHORTFALL_SECONDS = 0.1, 0.5
-"""A stream that ends this share, and this many seconds, before its declared length is noted."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +68,14 @@ def decode_clip(path: str | Path, params: DecodeParams) -> Media:
     """
     _check_file(Path(path))
     try:
-        return _Decoding(
+        decoding = _Decoding(
             lambda options: av.open(f"file:{path}", options=options, metadata_errors="replace"), params
-        ).run()
+        )
+        media = decoding.run()
     except av.FFmpegError as error:
         raise errors.NotMediaError(error.strerror or str(error)) from None
+    note_cut_riff(decoding.notes, Path(path))
+    return replace(media, notes=tuple(decoding.notes.notes))
 
 
 def _check_file(path: Path) -> None:
@@ -123,6 +125,7 @@ class _Decoding:
         picture = Picture(stream, self.params.max_side)
         frames = sample(video, wanted_times(video, self.params.frames), max_pixels=self.params.max_pixels)
         shots = [picture.shot(frame).at(float(time * video.time_base)) for time, frame in frames]
+        note_shortfall(self.notes, "short_video", stream, seconds[1] - seconds[0])
         return Sampled(shots, *seconds, available=len(video.shown))
 
     def _thorough(self) -> Sampled | None:
@@ -142,6 +145,8 @@ class _Decoding:
                 stream, packets, self.params.frames, Picture(stream, self.params.max_side), self.params.max_pixels
             )
             sampled, wanted = whole.sample(places)
+            if sampled is not None:
+                note_shortfall(self.notes, "short_video", stream, sampled.end - sampled.start)
             if sampled is None:
                 self.notes.add("no_frames", f"{len(packets)} video packets, none of which gave a frame")
             elif whole.damaged:
@@ -171,7 +176,7 @@ class _Decoding:
             self.sound = listener.finish(self.notes)
             if self.sound is None and not thorough:
                 raise DoubtError("the sound stream gave nothing")
-            _note_shortfall(self.notes, "short_sound", audio, len(self.sound.samples) / RATE if self.sound else 0.0)
+            note_shortfall(self.notes, "short_sound", audio, len(self.sound.samples) / RATE if self.sound else 0.0)
         self.sound_done = True
         return stream, packets
 
@@ -208,7 +213,7 @@ class _Decoding:
         ends = [len(audio) / RATE if audio is not None else 0.0, picture.end - origin if picture and shots else 0.0]
         times = [shot.time - origin for shot in shots]
         size = shots[0].size if shots else (0, 0)
-        return Media(audio, [shot.image for shot in shots], times, max(ends), *size, notes=tuple(self.notes.notes))
+        return Media(audio, [shot.image for shot in shots], times, max(ends), *size)
 
     def _messages(self) -> list[str]:
         return [note.message for note in self.notes.notes]
@@ -238,18 +243,6 @@ class _Limit:
         self.first = time if self.first is None else min(self.first, time)
         if time - self.first > self.max_seconds:
             raise errors.TooLongError(f"video is longer than decode.max_seconds = {self.max_seconds:g}")
-
-
-def _note_shortfall(notes: Notebook, kind: str, stream: av.stream.Stream, seconds: float) -> None:
-    if (
-        stream.duration is None
-        or stream.time_base is None
-        or not is_one_of(stream.container.format.name, DECLARED_LENGTH)
-    ):
-        return
-    declared = float(stream.duration * stream.time_base)
-    if seconds < declared - max(SHORTFALL_SECONDS, SHORTFALL * declared):
-        notes.add(kind, f"{seconds:.2f} s of {declared:.2f} s that the file declares")
 
 
 def _on_clock(samples: NDArray[np.float32], start: float, params: DecodeParams) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 VIDEO_SUFFIXES = _words(
-    ".mp4 .m4v .mov .qt .3gp .3gpp .3g2 .3gp2 .f4v .ismv .mj2 .mkv .mk3d .webm .avi .divx .flv "
+    ".mp4 .m4v .mov .qt .3gp .3gpp .3g2 .3gp2 .f4v .ismv .mj2 .mkv .mk3d .webm .avi .divx .flv .kux "
     ".ts .mts .m2ts .m2t .tp .trp .mpg .mpeg .mpe .m2p .mpv .m1v .m2v .vob .vro .mod .tod .wmv .asf .dvr-ms .wtv "
     ".ogv .ogm .ogx .mxf .gxf .dv .dif .rm .rmvb .nut .ivf .obu .h261 .h263 .h264 .264 .avc .h26l .h265 .265 .hevc "
     ".h266 .266 .vvc .vc1 .mjpeg .mjpg .gif .y4m .dav .ty .apng .swf"
