@@ -297,7 +297,7 @@ def test_endings_that_the_decoder_reads(tmp_path: Path, ending: str, codecs: str
     assert bool(media.frames) == ("-c:v" in options)
 
 
-AMBIGUOUS = {"heic", "heif", "avif", "mks", "mpo", "mac", "apl", "psp", "ism"}
+AMBIGUOUS = {"heic", "heif", "avif", "mks", "mpo", "mac", "apl", "psp", "ism", "ty+"}
 """Still pictures, manifests, subtitles alone, and endings that other kinds of file use."""
 
 
