@@ -12,6 +12,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 	touch $@
 
 repro: .venv/.installed
+	$(BIN)/python -m mer.links
 	$(BIN)/dvc repro
 	$(BIN)/mer show
 

@@ -21,8 +21,7 @@ from benchmarks.limited_labels import KEYS, Setting, run_draw
 from benchmarks.methods import ADDITIONS, PARTS, SINGLE, Trainer
 from benchmarks.nemo import load_nemo, make_draws
 from benchmarks.tables import Results, against
-from mer.stage import read_features
-from mer.training.features import MODALITIES, FeatureSet
+from mer.training.features import MODALITIES, FeatureSet, read_labeled_features
 from mer.training.teaching import weighted_f1
 
 ROWS = {**PARTS, **ADDITIONS}
@@ -37,7 +36,7 @@ def run_nemo(draws: int, share: float, methods: list[str], results: Results) -> 
 
 def run_corpus(seeds: int, share: float, methods: list[str], results: Results) -> None:
     """One line a seed and method, on the features of the last `dvc repro`."""
-    features = read_features(MODALITIES)
+    features = read_labeled_features(MODALITIES)
     labeled = np.flatnonzero(features.labels >= 0)
     index = {name: i for i, name in enumerate(features.classes)}
     for seed in range(seeds):

@@ -23,10 +23,9 @@ from benchmarks.tables import markdown
 from mer.evaluation.calibration import calibration_bins, expected_calibration_error
 from mer.model.voting import head_presence
 from mer.params import Params, load_params
-from mer.stage import read_features
 from mer.training.classifier import heads_of
 from mer.training.determinism import deterministic
-from mer.training.features import MODALITIES, FeatureSet, labeled_rows
+from mer.training.features import MODALITIES, FeatureSet, labeled_rows, read_labeled_features
 from mer.training.judging import judge_labeled
 from mer.training.jury import OutOfFold, make_jury
 from mer.training.nest import WHOLE, make_nests
@@ -91,7 +90,7 @@ def main() -> None:
     rows = []
     if arguments.what == "corpus":
         params = load_params()
-        rows += _table("corpus", [judge(out_of_fold(read_features(MODALITIES), params), params)])
+        rows += _table("corpus", [judge(out_of_fold(read_labeled_features(MODALITIES), params), params)])
     else:
         corpus = load_nemo()
         for share in arguments.shares:

@@ -18,11 +18,11 @@ from sklearn.linear_model import LogisticRegression
 from benchmarks.methods import BASELINES, PARTS, Overrides, Trainer
 from benchmarks.nemo import shared_data
 from benchmarks.tables import markdown
+from mer.clips.folds import assign_folds
 from mer.errors import MerError
 from mer.evaluation.bootstrap import paired_bootstrap
 from mer.evaluation.metrics import score
 from mer.training.features import FeatureSet
-from mer.training.folds import assign_folds
 
 MODALITIES = ("audio", "face", "text")
 CLASSES = ("negative", "positive")

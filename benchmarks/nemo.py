@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mer.clips.folds import assign_folds
 from mer.errors import MerError
 from mer.training.features import FeatureSet
-from mer.training.folds import assign_folds
 from mer.training.standardise import fit_standardiser
 
 VIEWS = {"audio": "whisper", "face": "egemaps", "text": "voice"}

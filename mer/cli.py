@@ -40,13 +40,17 @@ def predict(
     bundle: Annotated[Path, typer.Option(help="Trained bundle")] = Path("data/models/bundle"),
     transcript: Annotated[str, typer.Option(help="What is said, where it is known; goes with a single file")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON a file")] = False,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(help="Where encoders lie now: audio=, face=, detector=, text= or asr= and a path; repeatable"),
+    ] = None,
 ) -> None:
     """Predict the emotion of new clips with a trained bundle."""
     from mer.predict import Predictor
 
     if transcript and len(files) > 1:
         raise MerError("--transcript goes with a single file")
-    predictor = Predictor(bundle)
+    predictor = Predictor(bundle, dict(map(_weights, weights or [])))
     failed = False
     for file in files:
         prediction = predictor.predict(file, transcript)
@@ -54,6 +58,13 @@ def predict(
         print(json.dumps(prediction.as_dict(), ensure_ascii=False) if as_json else prediction, flush=True)
     if failed:
         raise typer.Exit(1)
+
+
+def _weights(option: str) -> tuple[str, str]:
+    name, equals, path = option.partition("=")
+    if not equals or not path:
+        raise MerError(f"--weights {option}: expected a name, '=' and a path, such as audio=/models/hubert")
+    return name, path
 
 
 @app.command()
@@ -64,12 +75,12 @@ def compare(
     b: Annotated[str, typer.Argument(help="The same, for the run to hold against it")] = "data/predictions.parquet",
 ) -> None:
     """Say whether B is better than A: paired bootstrap of the difference in weighted-F1, over clips and seeds."""
-    from mer.clips import read_clips, read_test_labels
+    from mer.clips import read_labels, read_test_labels
     from mer.evaluation.compare import compare
     from mer.evaluation.runs import read_predictions
     from mer.params import load_params
 
-    clips, test_labels = read_clips("data/clips.parquet"), read_test_labels("data/test_labels.parquet")
+    clips, test_labels = read_labels("data/labels.parquet"), read_test_labels("data/test_labels.parquet")
     runs_a, runs_b = ([read_predictions(name) for name in names.split(",")] for names in (a, b))
     print(f"A = {a}\nB = {b}")
     for comparison in compare(runs_a, runs_b, clips, test_labels, load_params().evaluate):

@@ -1,15 +1,16 @@
 """Stage self_train: out-of-fold predictions, pseudo-labels, and the bundle that `mer predict` uses."""
 
 from mer.params import Params
-from mer.predict import save_bundle
-from mer.stage import read_features, run, write_curve
+from mer.provenance import save_bundle
+from mer.stage import run, write_curve
+from mer.training.features import read_labeled_features
 from mer.training.pretrain import load_pretrained
 from mer.training.self_train import self_train
 
 
 def main(params: Params) -> None:
     pretrained = load_pretrained("data/models/pretrained.safetensors")
-    trained = self_train(read_features(params.model.modalities), pretrained, params)
+    trained = self_train(read_labeled_features(params.model.modalities), pretrained, params)
     save_bundle("data/models/bundle", trained.bundle, params)
     trained.predictions.to_parquet("data/predictions.parquet", index=False)
     trained.pseudo_labels.to_parquet("data/pseudo_labels.parquet", index=False)

@@ -14,14 +14,28 @@ import soundfile
 from mer.clips import ClipTable
 from mer.encoders.text.tfidf import TfidfTextEncoder
 from mer.errors import MerError
+from mer.extraction.settings import deciding
 from mer.params import Params
-from mer.predict import Predictor, save_bundle
+from mer.predict import Predictor
+from mer.provenance import save_bundle
+from mer.store.manifest import Made, write_manifest
 from mer.store.tables import UtteranceTable
 from mer.training.features import build_feature_set
 from mer.training.pretrain import pretrain
 from mer.training.self_train import self_train
 
 TEXTS = {"happy": "太好了真开心", "sad": "我很难过想哭", "angry": "你给我出去闭嘴"}
+
+
+def write_manifests(data: Path, params: Params, text: str) -> None:
+    """Manifests of no clips: what made the features is what counts here."""
+    empty: dict[str, list[object]] = {name: [] for name in ("clip_id", "key", "ok", "error", "message")}
+    for name, made in {
+        "decode": Made("decode", "decoded", "av 1", deciding(params.decode)),
+        "transcripts": Made("transcribe", "none", "none", deciding(params.transcribe)),
+        "text": Made("extract_text", text, "tfidf", deciding(params.text)),
+    }.items():
+        write_manifest(data / "manifests" / f"{name}.parquet", empty, made)
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +54,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     texts = [TEXTS[label] for label in labels]
     encoder = TfidfTextEncoder.fit(texts, params.text)
     encoder.save(folder / "features/text/encoder")
+    write_manifests(folder, params, encoder.fingerprint)
     clip_ids = [f"clip{i}" for i in range(len(labels))]
     rows = pd.DataFrame({"clip_id": clip_ids, "path": clip_ids, "split": "labeled", "label": labels})
     rows = rows.assign(group=None, transcript=texts, fold=np.arange(len(labels)) % 3)
@@ -52,7 +67,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     features = build_feature_set(ClipTable(rows, tuple(TEXTS)), {"text": table})
     trained = self_train(features, pretrain(features, params), params)
-    save_bundle(folder / "bundle", trained.bundle, params, folder / "features")
+    save_bundle(folder / "bundle", trained.bundle, params, folder)
     return folder / "bundle"
 
 

@@ -15,7 +15,7 @@ from itertools import islice
 from queue import SimpleQueue
 from typing import Any
 
-from mer.compute.errors import WorkerDiedError
+from mer.compute.errors import NoWorkersError, WorkerDiedError
 from mer.compute.worker import Work, Worker, attempt, close
 
 Batch = Sequence[Any]
@@ -25,6 +25,8 @@ AHEAD = 2
 """Batches handed out for each worker: one in work, one waiting, so that a slow consumer holds the producer back."""
 DEATHS = 2
 """How many workers may die of a batch, run alone, before its clips are given up."""
+MOST_DEATHS = 10
+"""Deaths in a row, no batch done in between, after which no clip is to blame: something kills whatever is started."""
 
 
 def cores() -> int:
@@ -78,9 +80,12 @@ def _in_processes(worker: Worker[Any, Any], batches: Iterator[Batch], workers: i
         try:
             for number, batch, future in _bounded(pool.submit, batches, AHEAD * workers):
                 try:
-                    yield number, future.result()
+                    results = future.result()
                 except BrokenProcessPool:
                     yield number, pool.redo(batch)
+                else:
+                    pool.deaths = 0
+                    yield number, results
         finally:
             pool.shutdown()
 
@@ -111,6 +116,7 @@ class _Pool:
         self.worker = worker
         self.workers = workers
         self.executor = self._start()
+        self.deaths = 0
 
     def submit(self, batch: Batch) -> Future[Any]:
         try:
@@ -123,9 +129,12 @@ class _Pool:
         """Results of a batch that was out when a process died: alone, so that the one that kills is found."""
         for _ in range(DEATHS):
             try:
-                return list(self.submit(batch).result())
+                results = list(self.submit(batch).result())
             except BrokenProcessPool:
                 self._restart()
+            else:
+                self.deaths = 0
+                return results
         if len(batch) == 1:
             return [WorkerDiedError("every process that took this clip died")]
         return [result for item in batch for result in self.redo([item])]
@@ -134,6 +143,12 @@ class _Pool:
         self.executor.shutdown(wait=True, cancel_futures=True)
 
     def _restart(self) -> None:
+        self.deaths += 1
+        if self.deaths > MOST_DEATHS:
+            raise NoWorkersError(
+                f"{self.deaths} worker processes died in a row, whatever clips they had: killed for memory, most "
+                "often; take fewer (compute.workers), or give the machine more"
+            )
         self.executor.shutdown(wait=True, cancel_futures=True)
         self.executor = self._start()
 
@@ -144,13 +159,18 @@ class _Pool:
 
 _loaded: Work[Any, Any] | None = None
 """The work function of this process, where it is one of the pool's."""
+_fault: Exception | None = None
+"""Why it has none: raised where the batch is asked for, because a pool tells nothing of how its processes began."""
 
 
 def _begin(worker: Worker[Any, Any]) -> None:
-    global _loaded
+    global _loaded, _fault
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     threading.Thread(target=_follow_parent, daemon=True).start()
-    _loaded = worker.setup()
+    try:
+        _loaded = worker.setup()
+    except Exception as error:
+        _fault = error
 
 
 def _follow_parent() -> None:
@@ -162,6 +182,8 @@ def _follow_parent() -> None:
 
 
 def _work(batch: Batch) -> list[Any]:
+    if _fault is not None:
+        raise _fault
     assert _loaded is not None
     return attempt(_loaded, batch)
 

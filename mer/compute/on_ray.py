@@ -7,8 +7,8 @@ from collections.abc import Generator, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from mer.compute.errors import WorkerDiedError
-from mer.compute.local import AHEAD, DEATHS
+from mer.compute.errors import NoWorkersError, WorkerDiedError
+from mer.compute.local import AHEAD, DEATHS, MOST_DEATHS
 from mer.compute.worker import Work, Worker, attempt
 from mer.errors import MerError
 
@@ -37,7 +37,7 @@ def run(
     Files must lie at the same path on every node.
 
     Raises:
-        MerError: Ray is not installed or the cluster cannot be reached.
+        MerError: Ray is not installed, the cluster cannot be reached, or its workers die one after another.
     """
     ray = _connect(address)
     count = workers or int(ray.cluster_resources().get("CPU", 1))
@@ -82,6 +82,7 @@ class _Crew:
         self.worker = ray.put(worker)
         self.actors = [self.kind.remote(self.worker) for _ in range(count)]
         self.pending: dict[Any, tuple[int, int, Batch]] = {}
+        self.deaths = 0
 
     def run(self, batches: Iterator[Batch]) -> Generator[tuple[int, list[Any]]]:
         numbered = enumerate(batches)
@@ -106,7 +107,7 @@ class _Crew:
 
     def _after_death(self, place: int) -> Generator[tuple[int, list[Any]]]:
         """An actor takes its batches in order: the first without results is what it died of, the rest go out again."""
-        self.actors[place] = self.kind.remote(self.worker)
+        self._replace(place)
         lost: list[tuple[int, Batch]] = []
         for reference in [reference for reference, (holder, _, _) in self.pending.items() if holder == place]:
             _, number, batch = self.pending.pop(reference)
@@ -125,14 +126,22 @@ class _Crew:
             try:
                 return self._get(self.actors[place].run.remote(batch))
             except self.ray.exceptions.RayActorError:
-                self.actors[place] = self.kind.remote(self.worker)
+                self._replace(place)
         if len(batch) == 1:
             return [WorkerDiedError("every Ray worker that took this clip died")]
         return [result for item in batch for result in self._redo(place, [item])]
 
+    def _replace(self, place: int) -> None:
+        self.deaths += 1
+        if self.deaths > MOST_DEATHS:
+            raise NoWorkersError(f"{self.deaths} Ray workers died in a row, whatever clips they had")
+        self.actors[place] = self.kind.remote(self.worker)
+
     def _get(self, reference: Any) -> list[Any]:
         try:
-            return list(self.ray.get(reference))
+            results = list(self.ray.get(reference))
+            self.deaths = 0
+            return results
         except self.ray.exceptions.RayTaskError as error:
             raise error.as_instanceof_cause() from None
 

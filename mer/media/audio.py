@@ -11,8 +11,8 @@ from av.audio.frame import AudioFrame
 from numpy.typing import NDArray
 
 from mer.media.errors import TooLongError
+from mer.media.rate import SAMPLE_RATE as RATE
 
-RATE = 16_000
 GAP_SECONDS = 0.1
 """A jump in the time stamps below this is jitter; above it, silence was left out."""
 TOGETHER = 64

@@ -22,13 +22,13 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from mer.media import errors
-from mer.media.audio import RATE
 from mer.media.declared import note_cut_riff, note_shortfall
 from mer.media.errors import DoubtError
 from mer.media.formats import DEMUXERS
 from mer.media.frames import sample
 from mer.media.notes import Note, Notebook
 from mer.media.picture import Picture
+from mer.media.rate import SAMPLE_RATE as RATE
 from mer.media.sampled import Sampled, flat_ones
 from mer.media.sound import Listener, Sound, choose_audio, require_known
 from mer.media.track import track, wanted_times

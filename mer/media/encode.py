@@ -14,7 +14,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from mer.media.audio import RATE
+from mer.media.rate import SAMPLE_RATE as RATE
 
 BITS = 24
 _SCALE = re.compile(r"scale=2\^(-?\d+)")

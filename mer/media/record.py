@@ -23,16 +23,17 @@ CONTENT = pa.schema(
         pa.field("height", pa.int32()),
         pa.field("audio_sha256", pa.string()),
         pa.field("frames_sha256", pa.string()),
-        pa.field("notes", pa.list_(pa.struct([pa.field("error", pa.string()), pa.field("message", pa.string())]))),
+        pa.field("notes", pa.list_(pa.struct([("error", pa.string()), ("message", pa.string())]))),
     ]
 )
-"""What decoding a file gives: the same for two clips with the same bytes."""
+"""What decoding a file gives: the same for two clips with the same bytes. `notes` say what the record lacks of the
+file, each by a stable name and a line for people: they become `partial` rows of the quarantine table."""
 SCHEMA = pa.schema([pa.field("clip_id", pa.string(), nullable=False), *CONTENT])
 
 
 @dataclass(frozen=True)
 class MediaRecord:
-    """One clip of `data/media`.
+    """One decoded clip.
 
     `audio` is FLAC at 16 kHz mono (see `mer.media.encode` for its level), None where the clip has none; `frames` are
     JPEGs shown at `timestamps` (seconds); `width` and `height` are the clip's own. A digest is empty where there is
@@ -79,6 +80,7 @@ def content(media: Mapping[str, Any]) -> dict[str, Any]:
         frames.update(frame)
     audio = media["audio"]
     return {
+        "notes": [],
         **media,
         "audio_sha256": hashlib.sha256(audio).hexdigest() if audio is not None else "",
         "frames_sha256": frames.hexdigest() if media["frames"] else "",

@@ -33,7 +33,9 @@ START_SECONDS = 60.0
 MAX_ANSWER = 2**31
 """Bytes: no honest answer is longer, and a broken one must not fill our memory."""
 HEADER = struct.Struct(">QI")
-MACHINE_FAULTS = (errors.CrashedError, errors.TimedOutError, errors.OutOfMemoryError)
+WORKER_FAULTS = (errors.CrashedError, errors.KilledError, errors.TimedOutError, errors.OutOfMemoryError)
+KILLS = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+"""Signals that come from outside: a decoder that dies of its clip dies of another."""
 
 
 class Sandbox:
@@ -63,7 +65,7 @@ class Sandbox:
         """
         try:
             return self._decode_once(path)
-        except MACHINE_FAULTS:
+        except WORKER_FAULTS:
             if self._closed:
                 raise
         return self._decode_once(path)  # what an earlier clip left behind may be to blame: once more, in a fresh worker
@@ -86,7 +88,7 @@ class Sandbox:
             if "error" in header:
                 raise errors.BY_NAME.get(header["error"], errors.MediaError)(header["message"])
             return content(_checked(header, blobs))
-        except MACHINE_FAULTS:
+        except WORKER_FAULTS:
             self._drop_worker()
             raise
 
@@ -115,6 +117,9 @@ class _Worker:
         )
         try:
             self.ask(params.model_dump(), START_SECONDS)
+        except errors.KilledError:
+            self.kill()
+            raise
         except errors.MediaError as error:
             self.kill()
             raise MerError(
@@ -165,6 +170,11 @@ class _Worker:
         code = self.process.wait()
         if code == -signal.SIGXCPU:
             return errors.TimedOutError("decoding used more processor time than decode.timeout_seconds")
+        if -code in KILLS:
+            return errors.KilledError(
+                f"the decoder was killed by {signal.Signals(-code).name}: for memory, most often; take fewer "
+                "(compute.workers), or lower decode.memory_mb"
+            )
         cause = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
         return errors.CrashedError(f"the decoder died of {cause}")
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from mer.params.base import Count, Fraction, Positive, Section
+from mer.params.base import Count, Positive, Section, StepSection
 
 
 def _distinct(classes: tuple[str, ...]) -> tuple[str, ...]:
@@ -56,7 +56,7 @@ class ComputeParams(Section):
     """Ray cluster to join; None starts a local one."""
 
 
-class DecodeParams(Section):
+class DecodeParams(StepSection):
     frames: Annotated[int, Field(ge=0)] = 8
     """Frames sampled evenly over time from each clip."""
     audio_track: Annotated[int, Field(ge=0)] | Annotated[str, Field(min_length=1)] = "default"
@@ -72,5 +72,3 @@ class DecodeParams(Section):
     """Wall-clock limit for one clip."""
     memory_mb: Count = 4096
     """Address-space limit of a decoding worker."""
-    max_failed: Fraction = 0.05
-    """The stage fails when a larger share of the clips was quarantined."""

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from mer.params.base import Count, Positive, Section
+from mer.params.base import Count, Positive, Section, StepSection
 
 
-class TranscribeParams(Section):
+class TranscribeParams(StepSection):
     prefer: Literal["chinese", "english"] = "chinese"
     """Which of the corpus' own transcripts to use where it has several languages."""
     asr: str | None = None
@@ -37,7 +37,7 @@ class AdaptAudioParams(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
 
-class AudioParams(Section):
+class AudioParams(StepSection):
     model: str = "sample/hubert"
     """Hugging Face folder or fairseq `.pt` of a speech encoder."""
     layers: Annotated[tuple[int, ...], Field(min_length=1)] = (-4, -3, -2, -1)
@@ -75,7 +75,7 @@ class OnnxParams(Section):
     """Which of its outputs is the embedding."""
 
 
-class FaceParams(Section):
+class FaceParams(StepSection):
     detector: Literal["haar", "yunet"] = "haar"
     detector_model: str | None = None
     """YuNet's ONNX file."""
@@ -95,7 +95,7 @@ class FaceParams(Section):
     batch_frames: Count = 64
 
 
-class TextParams(Section):
+class TextParams(StepSection):
     encoder: str = "tfidf"
     """`tfidf` (character n-grams + truncated SVD, fitted on the corpus) or a Hugging Face folder."""
     dimensions: Count = 128

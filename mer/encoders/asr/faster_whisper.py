@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from mer.encoders.asr.hallucination import is_made_up
 from mer.encoders.asr.transcript import Transcript, Word, joined
-from mer.encoders.asr.voice import RATE, detector, spans
+from mer.encoders.asr.voice import detector, spans
 from mer.encoders.pretrained import first_line, folder_digest, pick_device
 from mer.errors import MerError
+from mer.media.rate import SAMPLE_RATE as RATE
 from mer.params import TranscribeParams
 from mer.store.keys import digest
 

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-RATE = 16_000
+from mer.media.rate import SAMPLE_RATE as RATE
+
 CHUNK, CONTEXT = 512, 64
 """Samples of one decision (32 ms), and those before it that the network sees again."""
 ENTER, LEAVE = 0.5, 0.35

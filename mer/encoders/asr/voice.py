@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer.encoders.asr import silero
+from mer.media.rate import SAMPLE_RATE as RATE
 
-RATE = 16_000
+__all__ = ["RATE", "by_level", "by_silero", "detector", "spans"]
+
 HOP = 320
 """Samples of a level: 20 ms."""
 RANGE_DB = 35.0

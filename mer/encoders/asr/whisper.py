@@ -13,10 +13,11 @@ from transformers import AutoTokenizer, WhisperFeatureExtractor, WhisperForCondi
 
 from mer.encoders.asr.hallucination import is_made_up
 from mer.encoders.asr.transcript import Transcript, joined
-from mer.encoders.asr.voice import RATE, detector, spans
+from mer.encoders.asr.voice import detector, spans
 from mer.encoders.asr.words import timed_words
 from mer.encoders.pretrained import first_line, folder_digest, load_model, quiet, read_config
 from mer.errors import MerError
+from mer.media.rate import SAMPLE_RATE as RATE
 from mer.params import TranscribeParams
 from mer.store.keys import digest
 

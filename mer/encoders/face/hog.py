@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer.encoders.face.crop_encoder import Crops
+from mer.encoders.face.probe import picture
+from mer.store.keys import digest
 
 MARGIN = 1 / 12
 """What is cut off each side of a crop: hair and background say little, and their edges are strong."""
@@ -24,6 +26,12 @@ class Hog:
     def __init__(self) -> None:
         self._hog = cv2.HOGDescriptor((SIDE, SIDE), (BLOCK, BLOCK), (CELL, CELL), (CELL, CELL), BINS)
         self.width = int(self._hog.getDescriptorSize())
+
+    @property
+    def compatible(self) -> str:
+        """The fingerprint without OpenCV's version, but with what this one makes of a probe picture."""
+        vector = self._describe(picture())
+        return digest(self.fingerprint.replace(cv2.__version__, "*"), np.round(vector, 4).tolist())
 
     def embed(self, crops: Crops) -> NDArray[np.float32]:
         return np.stack([self._describe(crop) for crop in crops])

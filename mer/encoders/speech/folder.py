@@ -30,10 +30,10 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 from mer.encoders.pickles import load_pickle
 from mer.encoders.pretrained import refuse_peft
 from mer.errors import MerError
+from mer.media.rate import SAMPLE_RATE
 
 log = logging.getLogger(__name__)
 
-SAMPLE_RATE = 16_000
 HUGGING_FACE_EPSILON = 1e-7
 """What transformers' Wav2Vec2FeatureExtractor adds to the variance of a waveform."""
 

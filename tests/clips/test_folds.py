@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mer.clips.folds import assign_folds
 from mer.errors import MerError
-from mer.training.folds import assign_folds
 
 
 def table(labels, groups=None, unlabeled=3):
