@@ -29,6 +29,7 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from mer.encoders.folder_check import check_finite, check_folder, shards
 from mer.encoders.pickles import load_pickle
+from mer.encoders.pretrained import refuse_peft
 from mer.errors import MerError
 from mer.media.rate import SAMPLE_RATE
 
@@ -67,6 +68,7 @@ def read_config(folder: Path) -> PretrainedConfig:
     if not (folder / "config.json").is_file():
         raise MerError(f"{folder}: no config.json; a Hugging Face folder holds config.json and model.safetensors")
     check_folder(folder, KEY)
+    refuse_peft(folder, KEY)
     values = _read_json(folder / "config.json")
     family = FAMILIES.get(str(values.get("model_type")))
     if family is None:
