@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from mer import cache_cli
+from mer import cache_cli, encoders_cli
 from mer.errors import MerError
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 
 app.add_typer(cache_cli.app, name="cache")
+app.add_typer(encoders_cli.app, name="encoders")
 
 # Commands import what they need when they run: `mer --help` should not wait for torch.
 
