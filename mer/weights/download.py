@@ -20,7 +20,7 @@ from mer.weights.catalogue import Package
 OFFLINE = re.compile(
     r"NewConnectionError|NameResolutionError|Failed to establish|Max retries|Temporary failure in name|"
     r"timed out|ProxyError|Network is unreachable|SSLError|Connection (?:refused|reset)|ConnectionError|"
-    r"ENOTFOUND|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EAI_AGAIN|network",
+    r"ENOTFOUND|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EAI_AGAIN",
     re.IGNORECASE,
 )
 FULL = re.compile(r"No space left on device|ENOSPC|Disk quota exceeded", re.IGNORECASE)
@@ -72,7 +72,15 @@ def _download(package: Package, folder: Path) -> None:
 
 
 def _pip(package: Package, folder: Path) -> list[str]:
-    options = ["--no-deps", "--only-binary=:all:", "--no-input", "--disable-pip-version-check", "--quiet"]
+    # Retries: what broke the connection stands in pip's warnings before a retry, and nowhere else.
+    options = [
+        "--no-deps",
+        "--only-binary=:all:",
+        "--no-input",
+        "--disable-pip-version-check",
+        "--quiet",
+        "--retries=2",
+    ]
     return [sys.executable, "-m", "pip", "download", *options, "--dest", str(folder), _requirement(package)]
 
 
