@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from mer import cache_cli
+from mer import cache_cli, encoders_cli
 from mer.errors import MerError
 from mer.machine import explain
 
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 
 app.add_typer(cache_cli.app, name="cache")
+app.add_typer(encoders_cli.app, name="encoders")
 
 # Commands import what they need when they run: `mer --help` should not wait for torch.
 
@@ -67,6 +68,26 @@ def _weights(option: str) -> tuple[str, str]:
     if not equals or not path:
         raise MerError(f"--weights {option}: expected a name, '=' and a path, such as audio=/models/hubert")
     return name, path
+
+
+@app.command()
+def preset(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Presets to apply, in order; none lists what there is")
+    ] = None,
+    params: Annotated[Path, typer.Option(help="The params file to change")] = Path("params.yaml"),
+    folder: Annotated[Path, typer.Option(help="Where the presets are")] = Path("presets"),
+) -> None:
+    """Set the params that a preset names, and print what changed; all else in the file stays as it is."""
+    from mer.params.preset import apply_presets, missing_folders, presets, read_preset
+
+    if not names:
+        print("\n".join(f"{name:12} {about}" for name, about in presets(folder).items()) or f"no presets in {folder}/")
+        return
+    changes = apply_presets(names, params, folder)
+    print("\n".join(map(str, changes)) or f"{params} has these values already")
+    for path in missing_folders({key: value for name in names for key, value in read_preset(name, folder).items()}):
+        print(f"{path} is not there yet: make encoders")
 
 
 @app.command()

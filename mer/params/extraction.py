@@ -41,12 +41,16 @@ class AudioParams(StepSection):
     model: str = "sample/hubert"
     """Hugging Face folder or fairseq `.pt` of a speech encoder."""
     layers: Annotated[tuple[int, ...], Field(min_length=1)] = (-4, -3, -2, -1)
-    """Transformer blocks whose outputs are summed: 0 is the first, -1 the last."""
+    """Transformer blocks whose outputs are used: 0 is the first, -1 the last."""
+    combine: Literal["sum", "concatenate"] = "sum"
+    """Sum of these blocks, as published, or all of them side by side."""
     pooling: Literal["mean", "mean_std"] = "mean"
     window_seconds: Annotated[float, Field(ge=1.0)] = 30.0
     """A longer clip is encoded in windows of this length and stitched."""
     overlap_seconds: Annotated[float, Field(ge=0.0)] = 1.0
     """What neighbouring windows share."""
+    full_window: bool = False
+    """For Whisper: pad each clip to the 30 s that it was trained with; else it hears the clip alone, much faster."""
     frames: bool = False
     """Also write per-frame features to frames.safetensors."""
     dtype: Literal["float32", "bfloat16", "int8"] = "float32"
@@ -76,9 +80,9 @@ class OnnxParams(Section):
 
 
 class FaceParams(StepSection):
-    detector: Literal["haar", "yunet"] = "haar"
+    detector: Literal["haar", "yunet", "mediapipe"] = "haar"
     detector_model: str | None = None
-    """YuNet's ONNX file."""
+    """YuNet's ONNX file, or MediaPipe's TFLite file."""
     detector_sha256: str | None = None
     """Expected SHA-256 of that file; None accepts any."""
     smallest: Annotated[float, Field(gt=0.0, le=0.5)] = 0.1

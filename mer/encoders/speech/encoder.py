@@ -24,7 +24,9 @@ PROBE_FRAMES = 3
 """Frames of the waveform on which a loaded encoder proves that it reads all its weights."""
 
 
-def load_speech_encoder(path: str | Path, *, device: str = "cpu", dtype: Dtype = "float32") -> SpeechEncoder:
+def load_speech_encoder(
+    path: str | Path, *, device: str = "cpu", dtype: Dtype = "float32", full_window: bool = True
+) -> SpeechEncoder:
     """Load a speech encoder from a fairseq `.pt` or a Hugging Face folder.
 
     Read by looking: HuBERT and wav2vec 2.0 from fairseq; HuBERT, wav2vec 2.0, WavLM, data2vec-audio and Whisper's
@@ -34,13 +36,21 @@ def load_speech_encoder(path: str | Path, *, device: str = "cpu", dtype: Dtype =
         MerError: nothing readable there, or weights that do not fit; one line that names the file. Or int8 was asked
             for where it is not to be had.
     """
-    return SpeechEncoder(read_checkpoint(path), device=device, dtype=dtype)
+    return SpeechEncoder(read_checkpoint(path), device=device, dtype=dtype, full_window=full_window)
 
 
 class SpeechEncoder:
     """A loaded encoder. Waveforms are float32 [samples] at 16 kHz in [-1, 1]."""
 
-    def __init__(self, checkpoint: Checkpoint, *, device: str | torch.device = "cpu", dtype: Dtype = "float32") -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        device: str | torch.device = "cpu",
+        dtype: Dtype = "float32",
+        full_window: bool = True,
+    ) -> None:
+        """`full_window` is for Whisper: whether a clip is padded to the 30 seconds that it was trained with."""
         self._device = torch.device(device)
         self._epsilon = checkpoint.normalize_epsilon
         kind = getattr(torch, dtype)
@@ -49,7 +59,9 @@ class SpeechEncoder:
         model = checkpoint.model().to(self._device)
         with WeightReads(used_weights(model)) as reads:
             self._forward: Wav2VecFamily | Whisper = (
-                Whisper(model, checkpoint.path, kind) if checkpoint.family == "whisper" else Wav2VecFamily(model, kind)
+                Whisper(model, checkpoint.path, kind, full_window=full_window)
+                if checkpoint.family == "whisper"
+                else Wav2VecFamily(model, kind)
             )
             self._probe()
         if unread := reads.unread():
@@ -83,7 +95,7 @@ class SpeechEncoder:
         return self._forward.frames(samples)
 
     def cost(self, samples: int) -> int:
-        """Samples the encoder computes on for a waveform of so many: Whisper always fills its window."""
+        """Samples the encoder computes on for a waveform of so many: Whisper may fill its window."""
         return self._forward.cost(samples)
 
     def layers(self, waveforms: Sequence[Waveform]) -> list[NDArray[np.float32]]:
@@ -123,6 +135,20 @@ class SpeechEncoder:
             return total
 
         return self._unpack(self._prepare(waveforms), add)
+
+    def concatenated(self, waveforms: Sequence[Waveform], layers: Sequence[int]) -> list[NDArray[np.float32]]:
+        """The chosen blocks' outputs side by side for each clip, [T, len(layers) * D], in the order of `layers`.
+
+        Raises:
+            ClipError: as for `layers`.
+        """
+        chosen = [layer % self.depth for layer in layers]
+
+        def join(blocks: Iterator[Tensor]) -> Tensor:
+            kept = {index: block.clone() for index, block in enumerate(blocks) if index in chosen}
+            return torch.cat([kept[index] for index in chosen], dim=-1)
+
+        return self._unpack(self._prepare(waveforms), join)
 
     def _prepare(self, waveforms: Sequence[Waveform]) -> list[Tensor]:
         """Check the waveforms, move them to the device, normalise where the model was trained so."""

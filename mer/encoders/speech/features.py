@@ -39,16 +39,19 @@ class SpeechFeatures:
     def __init__(self, params: AudioParams) -> None:
         self._params = params
         config = self._checkpoint.config
-        self._width = int(config.hidden_size)
         depth = int(config.num_hidden_layers)
         for layer in params.layers:
             if not -depth <= layer < depth:
                 raise MerError(f"audio.layers: {layer} is out of range, {params.model} has {depth} blocks")
+        # Block -1 and block depth - 1 are one; it counts once.
+        self._layers = list(dict.fromkeys(layer % depth for layer in params.layers))
+        together = len(self._layers) if params.combine == "concatenate" else 1
+        self._frame_width = int(config.hidden_size) * together
 
     @property
     def dimensions(self) -> int:
         """Width of the embeddings: that of a frame, twice that for mean and deviation."""
-        return self._width * (2 if self._params.pooling == "mean_std" else 1)
+        return self._frame_width * (2 if self._params.pooling == "mean_std" else 1)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -56,7 +59,10 @@ class SpeechFeatures:
 
         `device` and `batch_seconds` are left out: they change the last bits of a float at most.
         """
-        decides = self._params.model_dump(exclude={"model", "device", "batch_seconds"})
+        beside = {"model", "device", "batch_seconds"}
+        beside |= set() if self._checkpoint.family == "whisper" else {"full_window"}
+        beside |= {"combine"} if self._params.combine == "sum" else set()  # so older results keep their keys
+        decides = self._params.model_dump(exclude=beside)
         text = json.dumps([VERSION, digest(self._params.model), decides], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -78,7 +84,8 @@ class SpeechFeatures:
     @cached_property
     def _encoder(self) -> SpeechEncoder:
         device = pick_device(self._params.device, "audio.device")
-        return SpeechEncoder(self._checkpoint, device=device, dtype=self._params.dtype)
+        params = self._params
+        return SpeechEncoder(self._checkpoint, device=device, dtype=params.dtype, full_window=params.full_window)
 
     def _fault(self, waveform: Waveform) -> str:
         """Why a waveform has no features, in a few words; empty where it has."""
@@ -102,10 +109,14 @@ class SpeechFeatures:
         pieces: list[list[NDArray[np.float32]]] = [[] for _ in waveforms]
         for part in runs(costs, round(self._params.batch_seconds * SAMPLE_RATE)):
             inputs = [waveforms[clip][window.start : window.stop] for clip, window in plan[part]]
-            outputs = self._encoder.summed(inputs, self._params.layers)
+            outputs = self._combined(inputs)
             for (clip, window), output in zip(plan[part], outputs, strict=True):
                 pieces[clip].append(output[window.first : window.last])
         return [np.concatenate(clip) for clip in pieces]
+
+    def _combined(self, inputs: Sequence[Waveform]) -> list[NDArray[np.float32]]:
+        combine = self._encoder.summed if self._params.combine == "sum" else self._encoder.concatenated
+        return combine(inputs, self._layers)
 
     def _windows(self, samples: int) -> list[Window]:
         encoder, params = self._encoder, self._params
