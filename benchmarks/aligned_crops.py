@@ -19,7 +19,7 @@ from mer.params import FaceParams
 
 ANGLES = (-30, -15, 0, 15, 30)
 SIDE = 160
-DETECTORS = ("haar", "mediapipe")
+DETECTORS: tuple[Literal[haar, mediapipe], ...] = ("haar", "mediapipe")
 
 
 def turned(image: Image, degrees: float) -> Image:

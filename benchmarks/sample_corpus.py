@@ -21,8 +21,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 from sklearn.model_selection import train_test_split
 
-from mer.stage import read_features
-from mer.training.features import MODALITIES, FeatureSet
+from mer.training.features import MODALITIES, FeatureSet, read_labeled_features
 from mer.training.standardise import fit_standardiser
 from sample.params import load_params
 from sample.script import write_script
@@ -126,7 +125,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=10)
     parser.add_argument("--out", type=Path, help="write the table here, too")
     arguments = parser.parse_args()
-    features, corpus = read_features(MODALITIES), load_params().corpus
+    features, corpus = read_labeled_features(MODALITIES), load_params().corpus
     views, truth = views_of(features), true_labels(features)
     draws = [run_draw(views, truth, seed, (corpus.labeled, corpus.test)) for seed in range(arguments.draws)]
     text = f"{corpus.labeled} labels, {len(truth)} clips, {arguments.draws} draws\n\n{table(draws)}"

@@ -8,8 +8,8 @@ import struct
 from collections.abc import Mapping
 from typing import Any
 
-from mer.media.audio import RATE
 from mer.media.errors import CrashedError
+from mer.media.rate import SAMPLE_RATE as RATE
 from mer.params import DecodeParams
 
 SIDE = 65_535
