@@ -8,6 +8,7 @@ The photograph is NASA's of Eileen Collins, in the public domain, as scikit-imag
 from __future__ import annotations
 
 import argparse
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -19,7 +20,7 @@ from mer.params import FaceParams
 
 ANGLES = (-30, -15, 0, 15, 30)
 SIDE = 160
-DETECTORS: tuple[Literal[haar, mediapipe], ...] = ("haar", "mediapipe")
+DETECTORS: tuple[Literal["haar", "mediapipe"], ...] = ("haar", "mediapipe")
 
 
 def turned(image: Image, degrees: float) -> Image:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mer.media.errors import CrashedError
+from mer.media.notes import KINDS
 from mer.media.rate import SAMPLE_RATE as RATE
 from mer.params import DecodeParams
 
@@ -52,6 +53,8 @@ def check_media(media: Mapping[str, Any], params: DecodeParams) -> None:
             raise _broken("a frame of another size")
     if media["audio"] is not None and _flac_samples(media["audio"]) > longest * RATE:
         raise _broken("longer sound than the clip")
+    if any(note["error"] not in KINDS for note in media["notes"]):
+        raise _broken("a note of no known kind")
 
 
 def _within(number: Any, least: float, most: float) -> bool:

@@ -16,7 +16,15 @@ from mer.params import DecodeParams
 
 FLAC = encode.flac(np.zeros(1600, np.float32))
 JPEG = encode.jpeg(np.zeros((20, 30, 3), np.uint8), 90)
-HONEST = {"audio": len(FLAC), "frames": [len(JPEG)], "timestamps": [0.5], "duration": 1.0, "width": 30, "height": 20}
+HONEST: dict[str, object] = {
+    "audio": len(FLAC),
+    "frames": [len(JPEG)],
+    "timestamps": [0.5],
+    "duration": 1.0,
+    "width": 30,
+    "height": 20,
+    "notes": [{"error": "few_frames", "message": "1 of 8"}],
+}
 ROGUE = """
 import struct, sys
 from pathlib import Path
@@ -73,6 +81,8 @@ FORGED = {
     "endless FLAC": (changed(), long(2**36 - 1) + JPEG),
     "no JPEG": (changed(), FLAC + b"x" * len(JPEG)),
     "an enormous JPEG": (changed(), FLAC + wide(65_500)),
+    "a note of no known kind": (changed(notes=[{"error": "drop table", "message": "x"}]), FLAC + JPEG),
+    "notes that are none": (changed(notes="ab"), FLAC + JPEG),
     "an empty frame": (changed(frames=[0]), FLAC),
     "a fault without a name": (b'{"error": null, "message": "x"}', b""),
     "a fault that is a list": (b'{"error": ["x"], "message": {"a": 1}}', b""),
