@@ -36,6 +36,7 @@ MAX_ANSWER = 2**31
 HEADER = struct.Struct(">QI")
 WORKER_FAULTS = (errors.CrashedError, errors.KilledError, errors.TimedOutError, errors.OutOfMemoryError)
 KILLS = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+ENDING_SECONDS = 5.0
 """Signals that come from outside: a decoder that dies of its clip dies of another."""
 
 
@@ -176,8 +177,11 @@ class _Worker:
         return bytes(data)
 
     def _death(self) -> errors.MediaError:
-        self.process.kill()
-        code = self.process.wait()
+        try:  # its pipe closes a little before it has ended: of what, it must say itself
+            code = self.process.wait(ENDING_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            code = self.process.wait()
         if code == -signal.SIGXCPU:
             return errors.TimedOutError("decoding used more processor time than decode.timeout_seconds")
         if -code in KILLS:
