@@ -23,6 +23,8 @@ from mer.store.manifest import Made
 NAME = "decode"
 REVISION = 3
 """Raise it when the same file and parameters give other bytes than before."""
+GOLDEN = "e501b448dec68aa4"
+"""What a fixed input gave under this version: see tests/golden.py."""
 LIBRARIES = ("av", "opencv-python-headless", "soundfile")
 OWN = ("audio_sha256", "frames_sha256", "duration")
 """Columns that the manifest repeats: the digests are what later steps take for the clip's content."""

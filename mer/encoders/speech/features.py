@@ -21,6 +21,8 @@ from mer.params import AudioParams
 
 VERSION = 1
 """Raised when the same parameters and weights would give other features than before."""
+GOLDEN = "6bee2cce12ef75b7"
+"""What a fixed input gave under this version: see tests/golden.py."""
 
 SILENCE = 1e-4
 """Peak amplitude (-80 dB of full scale) under which a track carries no speech: lossy codecs leave less than this."""
