@@ -15,7 +15,7 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 
 from packaging.requirements import Requirement
 
-KNOWN = {"pygit2": "GPL-2.0 with a linking exception", "grandalf": "GPL-2.0"}
+KNOWN = {"pygit2": "GPL-2.0 with a linking exception", "grandalf": "GPL-2.0 or EPL-1.0"}
 """Both come with DVC, which runs as a program of its own."""
 STRONG = re.compile(r"(?<!L)(?<!Lesser )\bA?GPL|(?<!Lesser )General Public License", re.IGNORECASE)
 
@@ -51,9 +51,7 @@ def main() -> None:
         print(f"{name:28} {version:18} {terms}")
     strong = [name for name, _, terms in rows if STRONG.search(terms) and " OR " not in terms]
     new = sorted(set(strong) - KNOWN.keys())
-    print(
-        f"{len(rows)} packages; under the GPL: {', '.join(strong) or 'none'}, of which new: {', '.join(new) or 'none'}"
-    )
+    print(f"{len(rows)} packages; under the GPL: {', '.join(strong) or 'none'}; new: {', '.join(new) or 'none'}")
     check = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True, check=False)
     print(check.stdout.strip())
     sys.exit(1 if new or check.returncode else 0)
