@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test smoke parity clean
+.PHONY: repro test smoke parity reliability licences clean
 .DELETE_ON_ERROR:
 
 .venv/.installed: pyproject.toml constraints.txt
@@ -43,6 +43,14 @@ PARITY := .venv-parity/bin
 
 parity: .venv-parity/.installed
 	$(PARITY)/python -m benchmarks.parity
+
+# The table of docs/reliability.md, with larger numbers than the tests take: some half an hour.
+reliability: .venv/.installed
+	$(BIN)/python -m tests.reliability.table
+	$(BIN)/python -m tests.reliability.licences | tail -n 2
+
+licences: .venv/.installed
+	$(BIN)/python -m tests.reliability.licences
 
 clean:
 	rm -rf .venv .venv-parity

@@ -95,6 +95,7 @@ def test_a_hostile_document_is_one_line(tmp_path: Path, content: str | bytes, sa
         ("decode.memory_mb", 2**60),
         ("text.vocabulary", 10**18),
         ("text.dimensions", 10**9),
+        ("corpus.folds", 2),
         ("corpus.folds", 10**9),
         ("self_train.steps", 10**12),
         ("pretrain.temperature", 1e-30),

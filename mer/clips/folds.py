@@ -11,6 +11,9 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from mer.errors import MerError
 
+LEAST = 3
+"""Folds: one to score, one to decide, one to learn from."""
+
 
 def assign_folds(rows: pd.DataFrame, folds: int, seed: int) -> NDArray[np.int64]:
     """Give every labeled clip a fold.
@@ -35,7 +38,7 @@ def assign_folds(rows: pd.DataFrame, folds: int, seed: int) -> NDArray[np.int64]
         return result
     if len(labeled) < folds:
         raise MerError(
-            f"'corpus.folds': {folds} folds for {len(labeled)} labeled clips; set it to {len(labeled)} or less"
+            f"'corpus.folds': {folds} folds for {len(labeled)} labeled clips; {_advice(len(labeled), 'labeled clips')}"
         )
     labels = rows["label"].to_numpy(dtype=object)[labeled].astype(str)
     known = rows["group"].iloc[labeled]
@@ -45,7 +48,7 @@ def assign_folds(rows: pd.DataFrame, folds: int, seed: int) -> NDArray[np.int64]
         if len(set(groups)) < folds:
             raise MerError(
                 f"'corpus.folds': {folds} folds for {len(set(groups))} groups of labeled clips, and a group is never "
-                f"split; set it to {len(set(groups))} or less"
+                f"split; {_advice(len(set(groups)), 'groups')}"
             )
         splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     else:
@@ -56,6 +59,10 @@ def assign_folds(rows: pd.DataFrame, folds: int, seed: int) -> NDArray[np.int64]
         for fold, (_, held_out) in enumerate(splitter.split(labels, _rare_merged(labels, folds), groups)):
             result[labeled[held_out]] = fold
     return result
+
+
+def _advice(most: int, of: str) -> str:
+    return f"set it to {most} or less" if most >= LEAST else f"at least {LEAST} {of} are needed"
 
 
 def _rare_merged(labels: NDArray[np.str_], folds: int) -> NDArray[np.str_]:

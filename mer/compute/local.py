@@ -9,18 +9,17 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from itertools import islice
 from queue import SimpleQueue
 from typing import Any
 
 from mer.compute.errors import NoWorkersError, WorkerDiedError
+from mer.compute.threads import OneThread, children_with_one_thread
 from mer.compute.worker import Work, Worker, attempt, close
 from mer.lifeline import end_with_parent
 
 Batch = Sequence[Any]
 Done = tuple[int, list[Any]]
-THREAD_COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 AHEAD = 2
 """Batches handed out for each worker: one in work, one waiting, so that a slow consumer holds the producer back."""
 DEATHS = 2
@@ -45,10 +44,16 @@ def run(worker: Worker[Any, Any], batches: Iterator[Batch], workers: int) -> Gen
 
 def _in_this_process(worker: Worker[Any, Any], batches: Iterator[Batch]) -> Generator[Done]:
     work: Work[Any, Any] | None = None
+    threads = OneThread()
     try:
         for number, batch in enumerate(batches):
             work = work or worker.setup()
-            yield number, attempt(work, batch)
+            threads.take()  # for the work alone: between two batches the caller computes as it likes
+            try:
+                results = attempt(work, batch)
+            finally:
+                threads.give_back()
+            yield number, results
     finally:
         close(work)
 
@@ -75,7 +80,7 @@ def _in_threads(worker: Worker[Any, Any], batches: Iterator[Batch], workers: int
 
 
 def _in_processes(worker: Worker[Any, Any], batches: Iterator[Batch], workers: int) -> Generator[Done]:
-    with _thread_counts(max(1, cores() // workers)):
+    with children_with_one_thread():
         pool = _Pool(worker, workers)
         try:
             for number, batch, future in _bounded(pool.submit, batches, AHEAD * workers):
@@ -171,6 +176,7 @@ def _begin(worker: Worker[Any, Any]) -> None:
         _loaded = worker.setup()
     except Exception as error:
         _fault = error
+    OneThread().take()
 
 
 def _work(batch: Batch) -> list[Any]:
@@ -178,15 +184,3 @@ def _work(batch: Batch) -> list[Any]:
         raise _fault
     assert _loaded is not None
     return attempt(_loaded, batch)
-
-
-@contextmanager
-def _thread_counts(count: int) -> Iterator[None]:
-    """Let each process that starts meanwhile use `count` threads, unless the user said otherwise."""
-    ours = [name for name in THREAD_COUNTS if name not in os.environ]
-    os.environ.update(dict.fromkeys(ours, str(count)))
-    try:
-        yield
-    finally:
-        for name in ours:
-            os.environ.pop(name, None)

@@ -11,6 +11,7 @@ from typing import Any
 
 from mer.compute.errors import NoWorkersError, WorkerDiedError
 from mer.compute.local import AHEAD, DEATHS, MOST_DEATHS
+from mer.compute.threads import OneThread
 from mer.compute.worker import Work, Worker, attempt
 from mer.errors import MerError
 from mer.lifeline import end_with
@@ -37,6 +38,7 @@ class Actor:
         if driver[0] == _boot():  # on its own machine; elsewhere Ray ends the actor, in its own time
             end_with([os.getppid(), driver[1]])
         self.work: Work[Any, Any] = worker.setup()
+        OneThread().take()
 
     def run(self, batch: Batch) -> list[Any]:
         return attempt(self.work, batch)

@@ -14,7 +14,7 @@ LONGEST = 4096
 """Characters of a path or name."""
 SEEDS = (0, 2**32 - 1)
 LIMITS: dict[str, tuple[float, float]] = {
-    "corpus.folds": (2, 1000),
+    "corpus.folds": (3, 1000),  # one to score, one to decide, one to learn from
     "compute.workers": (0, 1024),
     "decode.frames": (0, 10_000),
     "decode.max_side": (1, 16_384),
