@@ -111,7 +111,10 @@ class Media:
         content = located(rows, self._root)
         for clip_id, fault in content.faults.items():
             raise MerError(f"clip '{clip_id}' is not in the cache, and cannot be decoded again: {fault}")
-        _, keys, report = fill_cache(step, content, self._compute)
+        try:
+            _, keys, report = fill_cache(step, content, self._compute)
+        except MerError as error:
+            raise MerError(f"media are not in the cache, and cannot be decoded again: {error}") from None
         self._cache.results.refresh()
         for clip_id in set(clip_ids) - keys.keys():
             raise MerError(f"clip '{clip_id}' is not in the cache, nor in the table of clips; run `dvc repro decode`")

@@ -77,4 +77,8 @@ class OutOfMemoryError(MediaError):
     transient = True
 
 
+class DoubtError(Exception):
+    """What a container says and what its decoder finds differ: decode everything. It never leaves `mer.media`."""
+
+
 BY_NAME: dict[str, type[MediaError]] = {kind.error: kind for kind in MediaError.__subclasses__()}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+
+from mer.media.notes import Note
 
 CONTENT = pa.schema(
     [
@@ -33,8 +35,9 @@ SCHEMA = pa.schema([pa.field("clip_id", pa.string(), nullable=False), *CONTENT])
 class MediaRecord:
     """One decoded clip.
 
-    `audio` is 16-bit FLAC at 16 kHz mono, None where the clip has none; `frames` are JPEGs shown at `timestamps`
-    (seconds); `width` and `height` are the clip's own. A digest is empty where there is nothing to digest.
+    `audio` is FLAC at 16 kHz mono (see `mer.media.encode` for its level), None where the clip has none; `frames` are
+    JPEGs shown at `timestamps` (seconds); `width` and `height` are the clip's own. A digest is empty where there is
+    nothing to digest. `notes` say what the file has and the record lacks.
     """
 
     clip_id: str
@@ -46,10 +49,15 @@ class MediaRecord:
     height: int
     audio_sha256: str
     frames_sha256: str
-    notes: list[dict[str, str]] = field(default_factory=list)
+    notes: tuple[Note, ...] = ()
+
+    def __post_init__(self) -> None:
+        # From Parquet and from the sandbox they come as plain mappings.
+        notes = tuple(one if isinstance(one, Note) else Note(**cast("dict[str, str]", one)) for one in self.notes or ())
+        object.__setattr__(self, "notes", notes)
 
     def waveform(self) -> NDArray[np.float32]:
-        """Float32 [samples] in [-1, 1] at 16 kHz; empty where the clip has no audio."""
+        """Float32 [samples] at 16 kHz at the level of the file (full scale is 1); empty without audio."""
         from mer.media import encode  # here, because stages that only move records need no codecs: half their start
 
         return encode.waveform(self.audio) if self.audio else np.zeros(0, np.float32)

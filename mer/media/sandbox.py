@@ -196,5 +196,5 @@ def _checked(header: dict[str, Any], blobs: bytes) -> dict[str, Any]:
         "duration": float(header["duration"]),
         "width": int(header["width"]),
         "height": int(header["height"]),
-        "notes": [{"error": str(error), "message": str(message)} for error, message in header.get("notes", [])],
+        "notes": [{"error": str(note["error"]), "message": str(note["message"])} for note in header["notes"]],
     }

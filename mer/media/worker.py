@@ -12,6 +12,7 @@ import resource
 import signal
 import struct
 import sys
+from dataclasses import asdict
 from types import SimpleNamespace
 from typing import Any, BinaryIO
 
@@ -71,6 +72,7 @@ def _answer(answers: BinaryIO, path: str, params: Any) -> None:
             "duration": media.duration,
             "width": media.width,
             "height": media.height,
+            "notes": [asdict(note) for note in media.notes],
         }
         _send(answers, header, *audio, *frames)
     except MediaError as error:

@@ -59,6 +59,9 @@ class ComputeParams(Section):
 class DecodeParams(StepSection):
     frames: Annotated[int, Field(ge=0)] = 8
     """Frames sampled evenly over time from each clip."""
+    audio_track: Annotated[int, Field(ge=0)] | Annotated[str, Field(min_length=1)] = "default"
+    """Sound stream of files that have several: 'default' (as FFmpeg chooses), its number from 0, or a language code
+    as the file has it ('eng'). A file without that track gives its default one, with a warning."""
     max_side: Count = 640
     """Frames are scaled down (never up) so that their longer side is at most this many pixels."""
     jpeg_quality: Annotated[int, Field(ge=1, le=100)] = 92

@@ -23,6 +23,7 @@ from mer.encoders.pretrained import quiet
 from mer.encoders.speech import SpeechEncoder
 from mer.encoders.speech.checkpoint import Checkpoint, convert_checkpoint, digest, read_checkpoint
 from mer.errors import MerError
+from mer.media.rate import SAMPLE_RATE as RATE
 from mer.params import AdaptAudioParams
 from mer.training.determinism import deterministic, pick_device
 from mer.training.masked_prediction import EpochScores, MaskedPrediction, train_masked_prediction
@@ -33,7 +34,6 @@ Waveform = NDArray[np.float32]
 Clips = Callable[[], Iterable[tuple[str, Waveform]]]
 """Each call gives the same (clip_id, waveform [samples] at 16 kHz in [-1, 1]) pairs in the same order."""
 
-RATE = 16000
 PIECE_SECONDS = 15.0
 """Longer clips are cut into pieces of this length."""
 SHORTEST_SECONDS = 0.25

@@ -14,11 +14,10 @@ import torch
 from torch import Tensor, nn
 from transformers import HubertModel
 
+from mer.media.rate import SAMPLE_RATE as RATE
 from mer.training.determinism import deterministic
 from mer.training.speech_batches import FrameGeometry, SpeechBatch, Utterance, speech_batches
 from mer.training.tensors import read_tensors, write_tensors
-
-RATE = 16000
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dct
 
+from mer.media.rate import SAMPLE_RATE as RATE
+
 Array = NDArray[np.float64]
 
-RATE = 16000
 WINDOW, HOP, FFT = 400, 160, 512
 """25 ms windows every 10 ms."""
 MEL_BINS, COEFFICIENTS, LIFTER = 23, 13, 22

@@ -258,7 +258,7 @@ def test_media_that_the_cache_lost_are_made_again_from_the_source(
     assert [repr(record) for record in media().records(paths[1:], ["audio", "frames", "timestamps"])] == before[1:]
     assert "2 clips are not in the cache: decoded again" in capsys.readouterr().out
     (tmp_path / paths[0]).unlink()
-    with pytest.raises(MerError, match=f"clip '{paths[0]}' is not in the cache, and cannot be decoded again"):
+    with pytest.raises(MerError, match=f"not in the cache, and cannot be decoded again: clip '{paths[0]}'"):
         list(media().records(paths, ["audio"]))
     (tmp_path / paths[0]).write_bytes(b"another file")
     with pytest.raises(MerError, match="not the file that ingest saw"):

@@ -6,7 +6,7 @@ No pickle is ever executed: safetensors, or `torch.load(weights_only=True)` with
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,13 +132,23 @@ def _check_weights(model: nn.Module, weights: Mapping[str, Tensor], path: Path) 
         "unexpected": sorted(found.keys() - wanted.keys()),
         "mis-shaped": sorted(misshaped),
     }
-    lines = [f"{len(names)} {kind}: {_first(names)}" for kind, names in faults.items() if names]
+    lines = [f"{len(names)} {kind}: {first_few(names)}" for kind, names in faults.items() if names]
     if lines:
         raise MerError(f"{path}: weights do not fit the configuration; " + "; ".join(lines))
 
 
-def _first(names: list[str], most: int = 3) -> str:
+def first_few(names: Sequence[str], most: int = 3) -> str:
+    """The first names, and dots where there are more."""
     return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+
+
+def used_weights(model: nn.Module) -> dict[str, Tensor]:
+    """The model's weights by name, without what only training uses: the mask, and counters of batches."""
+    return {
+        name: tensor
+        for name, tensor in model.state_dict().items()
+        if name not in _TRAINING_ONLY and not name.endswith(".num_batches_tracked")
+    }
 
 
 def _fill_training_only(model: nn.Module) -> None:

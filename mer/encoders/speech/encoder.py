@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
@@ -11,13 +12,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mer.encoders.speech.checkpoint import Checkpoint, read_checkpoint
+from mer.encoders.coverage import WeightReads
+from mer.encoders.speech.checkpoint import Checkpoint, first_few, read_checkpoint, used_weights
 from mer.encoders.speech.wav2vec import Wav2VecFamily
 from mer.encoders.speech.whisper import Whisper
 from mer.errors import ClipError, MerError
 
 Dtype = Literal["float32", "bfloat16", "int8"]
 Waveform = NDArray[np.float32]
+PROBE_FRAMES = 3
+"""Frames of the waveform on which a loaded encoder proves that it reads all its weights."""
 
 
 def load_speech_encoder(
@@ -53,11 +57,18 @@ class SpeechEncoder:
         if dtype == "int8" and (checkpoint.family == "whisper" or self._device.type != "cpu"):
             raise MerError("audio.dtype: int8 is for HuBERT and its kin on a CPU; bfloat16 runs everywhere")
         model = checkpoint.model().to(self._device)
-        self._forward: Wav2VecFamily | Whisper = (
-            Whisper(model, checkpoint.path, kind, full_window=full_window)
-            if checkpoint.family == "whisper"
-            else Wav2VecFamily(model, kind)
-        )
+        with WeightReads(used_weights(model)) as reads:
+            self._forward: Wav2VecFamily | Whisper = (
+                Whisper(model, checkpoint.path, kind, full_window=full_window)
+                if checkpoint.family == "whisper"
+                else Wav2VecFamily(model, kind)
+            )
+            self._probe()
+        if unread := reads.unread():
+            raise MerError(
+                f"{checkpoint.path}: the forward pass of '{checkpoint.family}' does not read {len(unread)} of the "
+                f"weights, so the features would be others than the model's: {first_few(unread)}"
+            )
 
     @property
     def dimensions(self) -> int:
@@ -154,6 +165,15 @@ class SpeechEncoder:
                 clip = (clip - clip.mean()) * torch.rsqrt(clip.var(correction=0) + self._epsilon)
             clips.append(clip)
         return clips
+
+    @torch.inference_mode()
+    def _probe(self) -> None:
+        """Run everything once on the shortest waveform of a few frames."""
+        samples = next(
+            samples for samples in itertools.count(self.hop, self.hop) if self.frames(samples) >= PROBE_FRAMES
+        )
+        *_, last = self._forward.blocks([torch.zeros(min(samples, self.longest), device=self._device)])
+        self._forward.final(last)
 
     @torch.inference_mode()
     def _unpack(self, clips: list[Tensor], reduce: Callable[[Iterator[Tensor]], Tensor]) -> list[NDArray[np.float32]]:

@@ -15,8 +15,8 @@ from mer.encoders.batching import Window, runs, windows
 from mer.encoders.pretrained import pick_device
 from mer.encoders.speech.checkpoint import Checkpoint, digest, read_checkpoint
 from mer.encoders.speech.encoder import SpeechEncoder, Waveform
-from mer.encoders.speech.folder import SAMPLE_RATE
 from mer.errors import MerError
+from mer.media.rate import SAMPLE_RATE
 from mer.params import AudioParams
 
 VERSION = 1

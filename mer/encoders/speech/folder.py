@@ -28,11 +28,12 @@ from transformers import (
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from mer.encoders.pickles import load_pickle
+from mer.encoders.pretrained import refuse_peft
 from mer.errors import MerError
+from mer.media.rate import SAMPLE_RATE
 
 log = logging.getLogger(__name__)
 
-SAMPLE_RATE = 16_000
 HUGGING_FACE_EPSILON = 1e-7
 """What transformers' Wav2Vec2FeatureExtractor adds to the variance of a waveform."""
 
@@ -64,6 +65,7 @@ def read_config(folder: Path) -> PretrainedConfig:
     """
     if not (folder / "config.json").is_file():
         raise MerError(f"{folder}: no config.json; a Hugging Face folder holds config.json and model.safetensors")
+    refuse_peft(folder, "audio.model")
     values = _read_json(folder / "config.json")
     family = FAMILIES.get(str(values.get("model_type")))
     if family is None:

@@ -81,11 +81,13 @@ class _Block:
         self._up = _linear(up.weight, up.bias, dtype, block.feed_forward.intermediate_act_fn)
         self._down = _linear(down.weight, down.bias, dtype)
         self._bias = GatedBias(attention, first_attention) if hasattr(attention, "gru_rel_pos_linear") else None
+        self._adapter = _adapter(block)
 
     def __call__(self, x: Tensor, lengths: list[int]) -> Tensor:
         if self._normalize_first:
             x = x + self._attend(layer_norm(x, self._attention_norm), lengths)
-            return x + self._down(self._up(layer_norm(x, self._norm)))
+            x = x + self._down(self._up(layer_norm(x, self._norm)))
+            return x if self._adapter is None else x + self._adapter(x)
         x = layer_norm(x + self._attend(x, lengths), self._attention_norm)
         return layer_norm(x + self._down(self._up(x)), self._norm)
 
@@ -96,6 +98,16 @@ class _Block:
             for clip, inputs in zip(qkv.split(lengths), x.split(lengths), strict=True)
         ]
         return self._out(torch.cat(attended))
+
+
+def _adapter(block: Any) -> Callable[[Tensor], Tensor] | None:
+    """A block's adapter on single frames [N, D] (MMS, Pratap et al., 2023: norm, down, ReLU, up), in float32."""
+    adapter = getattr(block, "adapter_layer", None)
+    if adapter is None:
+        return None
+    down = PackedLinear(adapter.linear_1.weight, adapter.linear_1.bias, torch.float32, activation=adapter.act_fn)
+    up = PackedLinear(adapter.linear_2.weight, adapter.linear_2.bias, torch.float32)
+    return lambda x: up(down(layer_norm(x, adapter.norm)))
 
 
 def _normalizes_first(config: Any) -> bool:

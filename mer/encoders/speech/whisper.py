@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from transformers import WhisperFeatureExtractor
 
+from mer.media.rate import SAMPLE_RATE
+
 
 class Whisper:
     """Forward pass of one model.
@@ -76,5 +78,5 @@ class Whisper:
 def _feature_extractor(folder: Path, config: Any) -> Any:
     if (folder / "preprocessor_config.json").is_file():
         return WhisperFeatureExtractor.from_pretrained(folder, local_files_only=True)
-    seconds = config.max_source_positions * 2 * 160 // 16_000
+    seconds = config.max_source_positions * 2 * 160 // SAMPLE_RATE
     return WhisperFeatureExtractor(feature_size=config.num_mel_bins, chunk_length=seconds)
