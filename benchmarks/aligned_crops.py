@@ -8,7 +8,6 @@ The photograph is NASA's of Eileen Collins, in the public domain, as scikit-imag
 from __future__ import annotations
 
 import argparse
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -20,7 +19,6 @@ from mer.params import FaceParams
 
 ANGLES = (-30, -15, 0, 15, 30)
 SIDE = 160
-DETECTORS: tuple[Literal["haar", "mediapipe"], ...] = ("haar", "mediapipe")
 
 
 def turned(image: Image, degrees: float) -> Image:
@@ -34,13 +32,14 @@ def main() -> None:
     parser.add_argument("--model", default="encoders/mediapipe-face/face_detection_short_range.tflite")
     parser.add_argument("--out", default="docs/aligned.jpg")
     arguments = parser.parse_args()
-    params = {name: FaceParams(detector=name, detector_model=arguments.model, crop_size=SIDE) for name in DETECTORS}
-    croppers = {name: FaceCropper(of) for name, of in params.items()}
+    haar = FaceParams(detector="haar", crop_size=SIDE)
+    mediapipe = FaceParams(detector="mediapipe", detector_model=arguments.model, crop_size=SIDE)
+    croppers = [FaceCropper(haar), FaceCropper(mediapipe)]
     columns = []
     for degrees in ANGLES:
         frame = turned(astronaut(), degrees)
         rows = [cv2.resize(frame[:, 75:375], (SIDE, SIDE), interpolation=cv2.INTER_AREA)]
-        for cropper in croppers.values():
+        for cropper in croppers:
             crops = cropper.crop([frame], [0.0]).crops
             rows.append(crops[0] if len(crops) else np.full((SIDE, SIDE, 3), 230, np.uint8))
         columns.append(np.vstack(rows))

@@ -29,12 +29,20 @@ app.add_typer(encoders_cli.app, name="encoders")
 
 @app.command()
 def show(
-    metrics: Annotated[Path, typer.Argument(help="Metrics of an evaluation")] = Path("metrics/evaluate.json"),
+    path: Annotated[Path | None, typer.Argument(help="Metrics of an evaluation, or a bundle; the last run's")] = None,
+    bundle: Annotated[
+        bool, typer.Option("--bundle", help="Tell what a bundle learned from, and how good it was")
+    ] = False,
 ) -> None:
-    """Print the weighted-F1 of the last run with its interval."""
+    """Print the weighted-F1 of the last run with its interval, or what a trained bundle is."""
+    if bundle:
+        from mer.about import tell
+
+        print(tell(path or Path("data/models/bundle")))
+        return
     from mer.evaluation.headline import headline
 
-    print(headline(metrics))
+    print(headline(path or Path("metrics/evaluate.json")))
 
 
 @app.command()
@@ -54,6 +62,8 @@ def predict(
     if transcript and len(files) > 1:
         raise MerError("--transcript goes with a single file")
     predictor = Predictor(bundle, dict(map(_weights, weights or [])))
+    if predictor.warning is not None:
+        print(predictor.warning, file=sys.stderr)
     failed = False
     for file in files:
         prediction = predictor.predict(file, transcript)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from mer.about import warning
 from mer.encoders.asr.load import load_transcriber
 from mer.encoders.base import Encoder, Features
 from mer.encoders.face.cropper import FaceCropper
@@ -70,6 +71,8 @@ class Predictor:
 
     def __init__(self, folder: str | Path, weights: Mapping[str, str] | None = None) -> None:
         self.bundle: Bundle = load_bundle(folder)
+        self.warning = warning(self.bundle.extra)
+        """What to know before believing a prediction, in a line; None where nothing speaks against it."""
         made: Provenance = read_provenance(self.bundle.extra, Path(folder), weights or {})
         self.params: Params = made.params
         modalities = self.bundle.model.modalities

@@ -42,8 +42,16 @@ class Extractor(Protocol):
     def fingerprint(self) -> str: ...
 
 
-def save_bundle(folder: str | Path, bundle: Bundle, params: Params, data: str | Path = "data") -> None:
+def save_bundle(
+    folder: str | Path,
+    bundle: Bundle,
+    params: Params,
+    data: str | Path = "data",
+    about: Mapping[str, Any] | None = None,
+) -> None:
     """Save a bundle with all that `Predictor` needs: extraction params, what made the features, fitted text encoder.
+
+    `about` is what it says of itself: see `mer.about`.
 
     Raises:
         MerError: features were made under other params; the line says which stage to run.
@@ -67,6 +75,8 @@ def save_bundle(folder: str | Path, bundle: Bundle, params: Params, data: str | 
         # From the bundle to the folder that relative paths in the params start from: nothing of this machine's.
         "here": os.path.relpath(Path.cwd(), folder),
     }
+    if about is not None:
+        extra["about"] = dict(about)
     replace(bundle, extra=extra).save(folder)
     if params.text.encoder == "tfidf" and "text" in bundle.model.modalities:
         shutil.copytree(data / "features" / "text" / "encoder", folder / "text")

@@ -11,7 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from typer.testing import CliRunner
 
+from mer.about import describe, tell
+from mer.cli import app
 from mer.clips import ClipTable
 from mer.encoders.face.cropper import FaceCropper
 from mer.encoders.text.tfidf import TfidfTextEncoder
@@ -70,7 +73,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     features = build_feature_set(ClipTable(rows, tuple(TEXTS)), {"text": table})
     trained = self_train(features, pretrain(features, params), params)
-    save_bundle(folder / "bundle", trained.bundle, params, folder)
+    about = describe(params, features, trained.predictions)
+    save_bundle(folder / "bundle", trained.bundle, params, folder, about)
     return folder / "bundle"
 
 
@@ -93,6 +97,34 @@ def test_a_prediction_is_a_line_of_json(bundle: Path, silence: Path) -> None:
     assert values["label"] == "sad"
     assert set(values["probabilities"]) == set(TEXTS)
     assert "error" not in values
+
+
+def test_a_bundle_tells_what_it_learned_from_and_how_good_it_was(bundle: Path) -> None:
+    told = CliRunner().invoke(app, ["show", "--bundle", str(bundle)]).output
+    assert "corpus     sample/corpus, layout mer2024 (synthetic: made by a program)" in told
+    assert "27 labeled" in told
+    assert "classes    happy, sad, angry" in told
+    assert "text       tfidf" in told
+    assert "out of fold weighted-F1 1.000 [1.000, 1.000] (95 % interval, 27 clips)" in told
+
+
+def test_a_bundle_of_synthetic_clips_warns_and_one_of_real_clips_does_not(
+    bundle: Path, silence: Path, tmp_path: Path
+) -> None:
+    arguments = ["predict", "--json", "--transcript", TEXTS["sad"], str(silence), "--bundle"]
+    warned = CliRunner().invoke(app, [*arguments, str(bundle)])
+    assert "learned from synthetic clips (sample/corpus)" in warned.stderr
+    assert json.loads(warned.stdout)["label"] == "sad"
+    real = shutil.copytree(bundle, tmp_path / "real")
+    about = json.loads((real / "bundle.json").read_text())
+    about["extra"]["about"]["synthetic"] = False
+    (real / "bundle.json").write_text(json.dumps(about))
+    assert Predictor(real).warning is None
+    del about["extra"]["about"]
+    (real / "bundle.json").write_text(json.dumps(about))
+    assert Predictor(real).warning is None
+    with pytest.raises(MerError, match="does not say what it learned from"):
+        tell(real)
 
 
 def test_a_clip_without_any_modality_is_told_from_a_prediction(bundle: Path, silence: Path) -> None:
