@@ -135,7 +135,8 @@ def read_provenance(extra: Mapping[str, Any], folder: Path, weights: Mapping[str
             raise MerError(f"--weights {name}=...: is none of {', '.join(WEIGHTS)}")
     for name, (section, key) in WEIGHTS.items():
         value = weights.get(name) or _found(values.get(section, {}).get(key), here)
-        values.setdefault(section, {})[key] = value
+        if value is not None:
+            values.setdefault(section, {})[key] = value
     return Provenance(folder, parse_params(values, source=f"{folder}/bundle.json"), made)
 
 
