@@ -106,3 +106,7 @@ def main() -> None:
         app()
     except MerError as error:
         sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -30,6 +30,8 @@ ENVIRONMENT = {
 """Of a worker: one thread, for there is a worker a core; and glibc's settings, which other libraries ignore."""
 START_SECONDS = 60.0
 """A worker that has not said hello by then will not."""
+DYING_SECONDS = 5.0
+"""What a worker that has closed its pipes may take to end."""
 MAX_ANSWER = 2**31
 """Bytes: no honest answer is longer, and a broken one must not fill our memory."""
 HEADER = struct.Struct(">QI")
@@ -166,6 +168,8 @@ class _Worker:
         return bytes(data)
 
     def _death(self) -> errors.MediaError:
+        with suppress(subprocess.TimeoutExpired):  # its pipes close before it is gone: do not take our blow for its end
+            self.process.wait(DYING_SECONDS)
         self.process.kill()
         code = self.process.wait()
         if code == -signal.SIGXCPU:
