@@ -144,3 +144,7 @@ def main() -> None:
         sys.exit(1)
     except (OSError, MemoryError) as error:
         sys.exit(f"error: {explain(error)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,8 +1,11 @@
-"""PyTorch files read without running anything in them."""
+"""PyTorch files read without running anything in them.
+
+Beside tensors and Python's own containers, an allow-list of plain types is read (`mer.encoders.plain_types`): what
+fairseq and its kin leave in the checkpoints of one's own training. Everything else is refused by name.
+"""
 
 from __future__ import annotations
 
-import argparse
 import pickle
 import re
 from pathlib import Path
@@ -10,6 +13,7 @@ from typing import Any
 
 import torch
 
+from mer.encoders.plain_types import plain, plain_types
 from mer.errors import MerError
 
 
@@ -20,8 +24,8 @@ def load_pickle(path: Path) -> dict[str, Any]:
         MerError: the file is damaged, or its pickle asks for more than plain data.
     """
     try:
-        with torch.serialization.safe_globals([_fairseq_dictionary(), argparse.Namespace]):
-            contents = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(plain_types()):
+            contents = plain(torch.load(path, map_location="cpu", weights_only=True))
     except pickle.UnpicklingError as error:
         found = re.search(r"GLOBAL ([\w.]+)", str(error))
         if found is None:
@@ -35,8 +39,3 @@ def load_pickle(path: Path) -> dict[str, Any]:
     if not isinstance(contents, dict):
         raise MerError(f"{path}: holds a {type(contents).__name__}, not a dictionary of weights")
     return contents
-
-
-def _fairseq_dictionary() -> type:
-    """An inert class under the name that fairseq's checkpoints give their label dictionary."""
-    return type("Dictionary", (), {"__module__": "fairseq.data.dictionary"})

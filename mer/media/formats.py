@@ -16,8 +16,8 @@ VIDEO_SUFFIXES = _words(
 AUDIO_SUFFIXES = _words(
     ".wav .wave .bwf .rf64 .w64 .flac .mp3 .mp2 .mp1 .mpa .m2a .m4a .m4b .m4r .isma .aac .adts .loas .latm .ac3 .eac3 "
     ".ec3 .dts .dtshd .thd .mlp .ogg .oga .opus .spx .wma .aiff .aif .aifc .afc .caf .au .snd .amr .awb .3ga .mka "
-    ".weba .wv .ape .tta .tak .mpc .shn .voc .sph .nist .gsm .ra .aa3 .oma .qcp .dss .sbc .msbc .lc3 .dsf .sf .ircam "
-    ".pvf .g722 .g729"
+    ".weba .wv .ape .tta .tak .mpc .shn .voc .sph .nist .gsm .ra .aa3 .oma .omg .qcp .dss .sbc .msbc .lc3 .dsf .sf "
+    ".ircam .pvf .g722 .722 .g729"
 )
 MEDIA_SUFFIXES = frozenset(VIDEO_SUFFIXES + AUDIO_SUFFIXES)
 

@@ -37,6 +37,9 @@ class Sampled:
 
 
 def flat_ones(shots: Sequence[Shot]) -> int:
-    """How many frames are of one flat colour while others are not; 0 where all or none are."""
+    """How many frames are of one flat colour while others are not; 0 where all or none are.
+
+    One at either end is a clip that fades in or out.
+    """
     spread = [max(float(shot.image[::4, ::4, channel].std()) for channel in range(3)) for shot in shots]
-    return sum(one <= FLAT for one in spread) if max(spread, default=0.0) >= NOT_FLAT else 0
+    return sum(one <= FLAT for one in spread[1:-1]) if max(spread, default=0.0) >= NOT_FLAT else 0

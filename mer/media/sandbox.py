@@ -31,12 +31,13 @@ ENVIRONMENT = {
 """Of a worker: one thread, for there is a worker a core; and glibc's settings, which other libraries ignore."""
 START_SECONDS = 60.0
 """A worker that has not said hello by then will not."""
+DYING_SECONDS = 5.0
+"""What a worker that has closed its pipes may take to end."""
 MAX_ANSWER = 2**31
 """Bytes: no honest answer is longer, and a broken one must not fill our memory."""
 HEADER = struct.Struct(">QI")
 WORKER_FAULTS = (errors.CrashedError, errors.KilledError, errors.TimedOutError, errors.OutOfMemoryError)
 KILLS = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-ENDING_SECONDS = 5.0
 """Signals that come from outside: a decoder that dies of its clip dies of another."""
 
 
@@ -177,11 +178,10 @@ class _Worker:
         return bytes(data)
 
     def _death(self) -> errors.MediaError:
-        try:  # its pipe closes a little before it has ended: of what, it must say itself
-            code = self.process.wait(ENDING_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            code = self.process.wait()
+        with suppress(subprocess.TimeoutExpired):  # its pipes close before it is gone: do not take our blow for its end
+            self.process.wait(DYING_SECONDS)
+        self.process.kill()
+        code = self.process.wait()
         if code == -signal.SIGXCPU:
             return errors.TimedOutError("decoding used more processor time than decode.timeout_seconds")
         if -code in KILLS:
