@@ -15,15 +15,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from benchmarks.nemo import load_nemo, make_draws
+from mer.training.teaching import weighted_f1
 from numpy.typing import NDArray
 
 from benchmarks.limited_labels import KEYS, Setting, run_draw
 from benchmarks.methods import ADDITIONS, PARTS, SINGLE, Trainer
-from benchmarks.nemo import load_nemo, make_draws
 from benchmarks.tables import Results, against
+from mer.learning.features import MODALITIES, FeatureSet
 from mer.stage import read_features
-from mer.training.features import MODALITIES, FeatureSet
-from mer.training.teaching import weighted_f1
 
 ROWS = {**PARTS, **ADDITIONS}
 

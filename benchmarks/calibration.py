@@ -15,23 +15,23 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-
-from benchmarks.methods import make_params
 from benchmarks.nemo import load_nemo, make_draws, make_feature_set
-from benchmarks.tables import markdown
-from mer.evaluation.calibration import calibration_bins, expected_calibration_error
-from mer.model.voting import head_presence
-from mer.params import Params, load_params
-from mer.stage import read_features
-from mer.training.classifier import heads_of
-from mer.training.determinism import deterministic
-from mer.training.features import MODALITIES, FeatureSet, labeled_rows
 from mer.training.judging import judge_labeled
 from mer.training.jury import OutOfFold, make_jury
 from mer.training.nest import WHOLE, make_nests
-from mer.training.pretrain import pretrain
 from mer.training.teaching import make_trial, train_teachers
+from numpy.typing import NDArray
+
+from benchmarks.methods import make_params
+from benchmarks.tables import markdown
+from mer.evaluation.calibration import calibration_bins, expected_calibration_error
+from mer.learning.determinism import deterministic
+from mer.learning.features import MODALITIES, FeatureSet, labeled_rows
+from mer.model.voting import head_presence
+from mer.params import Params, load_params
+from mer.pretraining.pretrain import pretrain
+from mer.self_training.classifier import heads_of
+from mer.stage import read_features
 
 Judged = dict[str, tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]]
 """Judge (a head, or the vote of all) -> probabilities [n, C] before and after, and labels [n]."""

@@ -19,20 +19,20 @@ import time
 
 import numpy as np
 import torch
+from mer.training.teaching import weighted_f1
 from numpy.typing import NDArray
 from torch.nn import functional as F  # noqa: N812
 from torch.utils.data import DataLoader, Dataset
 
+from mer.learning.features import FeatureSet
+from mer.learning.inputs import Frontend, Inputs
 from mer.model.mrccl import MRCCL, Heads
 from mer.model.voting import PUBLISHED, head_presence, vote
 from mer.params import Params, parse_params
-from mer.training.batches import TrainingSet
-from mer.training.classifier import make_classifier
-from mer.training.features import FeatureSet
-from mer.training.frontend import Frontend, Inputs
-from mer.training.members import train_members
-from mer.training.pretrain import Pretrained, pretrain
-from mer.training.teaching import weighted_f1
+from mer.pretraining.pretrain import Pretrained, pretrain
+from mer.self_training.batches import TrainingSet
+from mer.self_training.classifier import make_classifier
+from mer.self_training.members import train_members
 
 WIDTHS = {"audio": 1024, "face": 768, "text": 5120}
 CLASSES = ("neutral", "angry", "happy", "sad", "worried", "surprise")

@@ -21,7 +21,7 @@ from mer.errors import ClipError, MerError
 from mer.media.record import MediaRecord
 from mer.media.sandbox import decode_safely
 from mer.params import Params, parse_params
-from mer.training.bundle import Bundle, load_bundle
+from mer.self_training.bundle import Bundle, load_bundle
 
 EXTRACTION = ("decode", "audio", "face", "text")
 """Sections of the params that decide the features, kept in the bundle."""

@@ -12,10 +12,10 @@ import pandas as pd
 
 from mer.clips import read_clips
 from mer.errors import MerError
+from mer.learning.features import FeatureSet, build_feature_set
 from mer.params import Params, load_params
 from mer.store.fill import FillReport
 from mer.store.tables import read_utterances
-from mer.training.features import FeatureSet, build_feature_set
 
 
 def run(stage: Callable[[Params], None]) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 from mer.params import Params
+from mer.pretraining.pretrain import pretrain
 from mer.stage import read_features, run, write_curve
-from mer.training.pretrain import pretrain
 
 
 def main(params: Params) -> None:

@@ -2,9 +2,9 @@
 
 from mer.params import Params
 from mer.predict import save_bundle
+from mer.pretraining.pretrain import load_pretrained
+from mer.self_training.self_train import self_train
 from mer.stage import read_features, run, write_curve
-from mer.training.pretrain import load_pretrained
-from mer.training.self_train import self_train
 
 
 def main(params: Params) -> None:
@@ -15,6 +15,7 @@ def main(params: Params) -> None:
     trained.pseudo_labels.to_parquet("data/pseudo_labels.parquet", index=False)
     write_curve("metrics/plots/self_train.csv", trained.curve)
     write_curve("metrics/plots/rounds.csv", trained.rounds)
+    write_curve("metrics/plots/experts.csv", trained.experts)
 
 
 if __name__ == "__main__":

@@ -14,12 +14,12 @@ import soundfile
 from mer.clips import ClipTable
 from mer.encoders.text.tfidf import TfidfTextEncoder
 from mer.errors import MerError
+from mer.learning.features import build_feature_set
 from mer.params import Params
 from mer.predict import Predictor, save_bundle
+from mer.pretraining.pretrain import pretrain
+from mer.self_training.self_train import self_train
 from mer.store.tables import UtteranceTable
-from mer.training.features import build_feature_set
-from mer.training.pretrain import pretrain
-from mer.training.self_train import self_train
 
 TEXTS = {"happy": "太好了真开心", "sad": "我很难过想哭", "angry": "你给我出去闭嘴"}
 

@@ -23,11 +23,11 @@ from mer.encoders.checkpoint import Checkpoint, convert_checkpoint, digest, read
 from mer.encoders.pretrained import quiet
 from mer.encoders.speech import SpeechEncoder
 from mer.errors import MerError
+from mer.learning.determinism import deterministic, pick_device
+from mer.learning.tensors import read_tensors, write_tensors
 from mer.params import AdaptAudioParams
-from mer.training.determinism import deterministic, pick_device
 from mer.training.masked_prediction import EpochScores, MaskedPrediction, train_masked_prediction
 from mer.training.speech_batches import Utterance
-from mer.training.tensors import read_tensors, write_tensors
 
 Waveform = NDArray[np.float32]
 Clips = Callable[[], Iterable[tuple[str, Waveform]]]

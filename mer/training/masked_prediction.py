@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from transformers import HubertModel
 
-from mer.training.determinism import deterministic
+from mer.learning.determinism import deterministic
+from mer.learning.tensors import read_tensors, write_tensors
 from mer.training.speech_batches import FrameGeometry, SpeechBatch, Utterance, speech_batches
-from mer.training.tensors import read_tensors, write_tensors
 
 RATE = 16000
 
