@@ -42,7 +42,6 @@ class Corpus:
     groups: NDArray[np.object_]
     classes: tuple[str, ...]
     test: NDArray[np.bool_] | None
-    speakers_from: str
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,6 @@ def _make(
     views: dict[str, NDArray[np.float32]],
     group: str,
     test: NDArray[np.bool_] | None = None,
-    speakers_from: str = "audio",
 ) -> Corpus:
     label = rows["label"].astype("category")
     return Corpus(
@@ -96,7 +94,6 @@ def _make(
         groups=rows[group].astype(str).str.strip().to_numpy(dtype=object),
         classes=tuple(label.cat.categories),
         test=test,
-        speakers_from=speakers_from,
     )
 
 
@@ -105,10 +102,10 @@ def _columns(rows: pd.DataFrame, **views: str) -> dict[str, NDArray[np.float32]]
 
 
 def _speech(name: str) -> Corpus:
-    """Three views of the voice stand for the modalities; speakers are guessed from the speaker encoder's."""
+    """Three views of the voice stand for the modalities."""
     rows = _table(name)
     views = _columns(rows, audio="whisper", face="egemaps", text="voice")
-    return _make(name, rows, views, "speaker", speakers_from="text")
+    return _make(name, rows, views, "speaker")
 
 
 def _mosi() -> Corpus:
@@ -122,7 +119,7 @@ def _meld() -> Corpus:
     """Two views of the text; n-grams stand for the face."""
     rows = _table("meld")
     test = (rows["split"] == "test").to_numpy()
-    return _make("meld", rows, _columns(rows, face="ngrams", text="minilm"), "dialogue", test, "face")
+    return _make("meld", rows, _columns(rows, face="ngrams", text="minilm"), "dialogue", test)
 
 
 def _enjoyment() -> Corpus:

@@ -74,8 +74,8 @@ def run_task(task: Task) -> list[dict[str, Any]]:
     corpus = load_corpus(task.corpus)
     draw = make_draw(corpus, task.draw, imbalanced=task.balance == "imbalanced")
     known = task.normalise == "group"
-    ways = ["group"] if known else task.base.get("model", {}).get("normalise", ["corpus"])
-    own = {"modalities": list(corpus.views), "speakers_from": corpus.speakers_from}
+    ways = ["group"] if known else task.base.get("model", {}).get("normalise", ["corpus", "guessed"])
+    own = {"modalities": list(corpus.views)}
     base = {**task.base, "model": {**own, **task.base.get("model", {}), "normalise": ways}}
     trainer, lines = Trainer(base), []
     for share in task.shares:

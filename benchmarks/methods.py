@@ -24,6 +24,8 @@ METHODS: dict[str, Overrides] = {
     "labels only": {"self_train": {"rounds": 0}},
     "attention": {"model": {"kind": "attention"}, "self_train": {"rounds": 0, "steps": 300}},
     "floor alone": {"model": {"kind": "logistic"}},
+    "without MR-CCL's members": {"pretrain": {"epochs": 0}, "self_train": {"families": ["linear"]}},
+    "without guessed speakers": {"model": {"normalise": "corpus"}},
     "without pretraining": {"pretrain": {"epochs": 0}},
     "without the gate": {"self_train": {"gate": False}},
     "pseudo-labels over thresholds": {"self_train": {"targets": "precision"}},
@@ -68,8 +70,9 @@ def merged(base: Overrides, overrides: Overrides) -> dict[str, dict[str, Any]]:
 
 
 def make_params(overrides: Overrides, seed: int) -> Params:
-    """The defaults with some values replaced, all seeds equal to `seed`."""
-    return parse_params(merged({"pretrain": {"seed": seed}, "self_train": {"seed": seed}}, overrides))
+    """The defaults with some values replaced, all seeds equal to `seed`; one thread, as draws run side by side."""
+    own = {"model": {"threads": 1}, "pretrain": {"seed": seed}, "self_train": {"seed": seed}}
+    return parse_params(merged(own, overrides))
 
 
 def logistic_regression(x: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.int64]:

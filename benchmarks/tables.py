@@ -101,7 +101,7 @@ def margin_table(frame: pd.DataFrame, method: str = "mrccl") -> str:
             gain = (part[method] - part["labels only"]).to_numpy()
             gains.append((cell[0], gain.mean()))
             row.append(interval_text(gain))
-        if cell[-1] <= 0.1:
+        if float(str(cell[-1])) <= 0.1:
             best_few.append(margin.mean())
         rows.append(row)
     text = markdown([*CELL, "best of the others", f"{method} minus it", "self-training minus labels only"], rows)

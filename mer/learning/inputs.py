@@ -44,13 +44,12 @@ class Inputs:
 
 @dataclass(frozen=True)
 class View:
-    """One way to see the clips: `normalise` is `corpus`, `group` or `guessed`; `encoders` are those that pretraining
-    fitted to it, None where there was none; `guess` tells groups apart where they are guessed."""
+    """One way to standardise the clips: `name` is `corpus`, `group` or, with a `guess` that tells groups apart,
+    `guessed <modality> <number>`."""
 
-    normalise: str
+    name: str
     standardisers: Mapping[str, Standardiser]
     guess: SpeakerGuess | None = None
-    encoders: Encoders | None = None
 
     @property
     def widths(self) -> dict[str, int]:
@@ -63,7 +62,7 @@ class View:
         """Codes int64 [N] of the groups to standardise within, -1 where unknown; None over the whole corpus."""
         if self.guess is not None:
             return self.guess(features[self.guess.modality], present[self.guess.modality])
-        return grouped(names) if self.normalise == "group" and names is not None else None
+        return grouped(names) if self.name == "group" and names is not None else None
 
     def inputs(
         self, features: Features, present: Present, names: NDArray[np.object_] | None, device: torch.device

@@ -8,9 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer.learning.seeds import stream
-from mer.learning.standardise import Standardiser
+from mer.learning.standardise import Standardiser, fit_standardiser
 
 Array = NDArray[np.float32]
+
+COMPONENTS = 16
+"""Speakers are told apart by this many principal components, whitened."""
 
 ITERATIONS = 50
 STARTS = 4
@@ -18,7 +21,8 @@ STARTS = 4
 
 @dataclass(frozen=True)
 class SpeakerGuess:
-    """k-means on one modality: `centroids` [G, P] of its features, standardised over all clips and of unit length."""
+    """k-means on one modality: `centroids` [G, P] of its whitened principal
+    components, scaled to unit length."""
 
     modality: str
     standardiser: Standardiser
@@ -30,16 +34,15 @@ class SpeakerGuess:
         return np.where(present, nearest, -1)
 
 
-def guess_speakers(
-    modality: str, x: Array, present: NDArray[np.bool_], standardiser: Standardiser, number: int, seed: int
-) -> SpeakerGuess:
-    """Cluster the clips that have the modality into at most `number` groups; the best of a few starts (k-means++)."""
-    z = _unit(standardiser(x, present)[present])
-    number = max(1, min(number, len(z)))
+def guess_speakers(modality: str, x: Array, present: NDArray[np.bool_], number: int, seed: int) -> SpeakerGuess:
+    """Cluster the clips [N, D] that have the modality into at most `number` groups; the best of a few k-means++
+    starts."""
+    fitted = fit_standardiser(x, present, COMPONENTS, whiten=True)
+    z = _unit(fitted(x, present)[present])
     if not len(z):
-        return SpeakerGuess(modality, standardiser, np.zeros((1, standardiser.width), np.float32))
-    found = [_k_means(z, number, stream(seed, "speakers", start)) for start in range(STARTS)]
-    return SpeakerGuess(modality, standardiser, min(found, key=lambda one: one[1])[0])
+        return SpeakerGuess(modality, fitted, np.zeros((1, fitted.width), np.float32))
+    found = [_k_means(z, min(number, len(z)), stream(seed, "speakers", modality, start)) for start in range(STARTS)]
+    return SpeakerGuess(modality, fitted, min(found, key=lambda one: one[1])[0])
 
 
 def _k_means(z: Array, number: int, rng: np.random.Generator) -> tuple[Array, float]:

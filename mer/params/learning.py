@@ -18,14 +18,11 @@ class ModelParams(Section):
     is pretrained."""
     modalities: tuple[Modality, ...] = ("audio", "face", "text")
     """Which modalities the model sees; one alone is allowed."""
-    normalise: tuple[Literal["corpus", "group", "guessed"], ...] = ("corpus",)
+    normalise: tuple[Literal["corpus", "group", "guessed"], ...] = ("corpus", "group", "guessed")
     """Ways to standardise features, without labels: over all clips, within each known group (speaker), or within
-    guessed speakers. Of several the first is taken, unless another is better on clips that the deciding models never
-    saw."""
-    speakers_from: Modality = "audio"
-    """The modality whose features `guessed` speakers are clusters of."""
-    speakers: Annotated[int, Field(ge=2)] = 10
-    """How many speakers are guessed at most."""
+    speakers guessed. The first is taken unless another is better on clips that the deciding models never saw."""
+    speakers: tuple[Annotated[int, Field(ge=2)], ...] = (4, 8)
+    """How many speakers are guessed, at most, from each modality; every number is a candidate."""
     components: Annotated[int, Field(ge=0)] = 256
     """Wider features are rotated to this many principal components, fitted on all clips; 0 keeps every column."""
     whiten: bool = False
@@ -40,8 +37,9 @@ class ModelParams(Section):
     """Share of the encoded features hidden from the classifiers in training."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the model trains; `auto` takes a GPU where there is one."""
-    threads: Annotated[int, Field(ge=0)] = 1
-    """Threads that training takes on a CPU. Another number rounds differently; 0 takes one a core."""
+    threads: Annotated[int, Field(ge=0)] = 2
+    """Threads on a CPU. Self-training trains members side by side, whatever their number gives the same; pretraining of
+    10,000 clips or more shares its sums among them, and rounds differently with another number. 0 takes one a core."""
 
     @field_validator("normalise", mode="before")
     @classmethod
@@ -56,6 +54,8 @@ class ModelParams(Section):
             raise ValueError("modalities must name at least one, each once")
         if not self.normalise or len(set(self.normalise)) < len(self.normalise):
             raise ValueError("normalise must name at least one way, each once")
+        if len(set(self.speakers)) < len(self.speakers) or ("guessed" in self.normalise and not self.speakers):
+            raise ValueError("speakers must name at least one number, each once")
         return self
 
 
@@ -65,8 +65,8 @@ class PretrainParams(Section):
     batch_size: Annotated[int, Field(ge=2)] = 256
     """Clips contrasted with each other; the held-out clips are ranked among each other."""
     batches: Literal["mixed", "speaker"] = "mixed"
-    """Contrast any clips, or only clips of one speaker (known, or guessed as `model.speakers_from` says): then nothing
-    is won by telling speakers apart."""
+    """Contrast any clips, or only clips of one speaker where these are known: then nothing is won by telling them
+    apart."""
     learning_rate: Positive = 1e-3
     """AdamW's, falling to zero along a half cosine."""
     weight_decay: Annotated[float, Field(ge=0.0)] = 1e-2
@@ -118,10 +118,9 @@ class SelfTrainParams(Section):
     """AdamW's for classifiers, falling to zero along a half cosine."""
     encoder_learning_rate: Annotated[float, Field(ge=0.0)] = 1e-4
     """AdamW's for a copy of the encoders in each member; 0 freezes them, and all members share them."""
-    from_scratch: bool = False
-    """Train members whose encoders were not pretrained beside those whose were."""
-    probe: bool = False
-    """Let linear experts on what the pretrained encoders give vote as well."""
+    families: tuple[Literal["linear", "mrccl", "mrccl-from-scratch"], ...] = ("linear", "mrccl")
+    """Members trained for each learning set, beside the floor: linear heads with dropout on the features, MR-CCL from
+    the pretrained encoders, or from random ones."""
     direct: bool = True
     """A linear layer from the features to the logits, beside the encoders; only where these are fine-tuned."""
     weight_decay: Annotated[float, Field(ge=0.0)] = 1e-2
@@ -137,6 +136,10 @@ class SelfTrainParams(Section):
     """Share of a batch that is unlabeled clips, where there are enough."""
     noisy: bool = True
     """Mix the unlabeled clips of a batch with the noise that pretraining uses."""
+    least_signal: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.2
+    """Of that noise, steps that leave less of the signal's variance are left out."""
+    sharpening: Positive = 2.0
+    """Soft targets are the vote's probabilities to this power, normalised."""
     agreement: Annotated[float, Field(ge=0.0)] = 0.0
     """Exponent: an unlabeled clip weighs as much as the share of the voting weight that names its class, to this
     power."""

@@ -31,17 +31,22 @@ from mer.pretraining.batches import make_batches
 MOST_RANKED = 1000
 """Held-out clips that are ranked among each other at most."""
 
+MANY_CLIPS = 10_000
+"""From here on pretraining shares its sums among threads; with fewer these would mostly wait for each other, and beside
+a busy process OpenMP's waiting takes many times as long as the work."""
+
 RETRIEVALS = (("audio", "face", "A->V"), ("audio", "text", "A->T"), ("face", "text", "V->T"))
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """The clips seen in every way that `model.normalise` names, in its order. `curve` has a row an epoch and view,
-    starting with the random encoders."""
+    """The ways to standardise that `model.normalise` names, in its order, and encoders that know them all; None where
+    there was no pretraining. `curve` has a row an epoch, starting with the random encoders."""
 
     views: tuple[View, ...]
+    encoders: Encoders | None
     model: ModelParams
-    curve: list[dict[str, Any]] = field(default_factory=list)
+    curve: list[dict[str, float]] = field(default_factory=list)
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -51,6 +56,8 @@ class Pretrained:
     def save(self, path: str | Path) -> None:
         """Write weights, standardisers and model parameters to one safetensors file."""
         tensors, about = view_tensors(self.views)
+        if self.encoders is not None:
+            tensors |= {f"encoders.{name}": value for name, value in self.encoders.state_dict().items()}
         write_tensors(path, tensors, {"model": self.model.model_dump(mode="json"), "views": about})
 
 
@@ -63,48 +70,52 @@ def load_pretrained(path: str | Path) -> Pretrained:
     tensors, about = read_tensors(path)
     try:
         model = ModelParams.model_validate(about["model"])
-        views = views_from(tensors, about["views"], model)
-    except (KeyError, ValueError, RuntimeError, TypeError) as error:
+        views = views_from(tensors, about["views"])
+        encoders = encoders_from(tensors, "encoders.", views[0].widths, model)
+    except (KeyError, ValueError, RuntimeError, TypeError, IndexError) as error:
         raise MerError(f"{path}: not a pretrained model: {error}") from None
-    return Pretrained(views, model)
+    return Pretrained(views, encoders, model)
 
 
 def view_tensors(views: tuple[View, ...]) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
     """Views as named tensors and a description, to be saved."""
     tensors: dict[str, Tensor] = {}
     about = []
-    for view in views:
+    for i, view in enumerate(views):
         parts = standardiser_tensors(view.standardisers)
-        if view.encoders is not None:
-            parts |= {f"encoders.{name}": value for name, value in view.encoders.state_dict().items()}
         if view.guess is not None:
             parts |= standardiser_tensors({"guess": view.guess.standardiser})
             parts["guess.centroids"] = torch.from_numpy(view.guess.centroids)
-        tensors |= {f"{view.normalise}.{name}": value for name, value in parts.items()}
+        tensors |= {f"view.{i}.{name}": value for name, value in parts.items()}
         guess = None if view.guess is None else view.guess.modality
-        about.append(
-            {"normalise": view.normalise, "widths": view.widths, "guess": guess, "encoders": view.encoders is not None}
-        )
+        about.append({"name": view.name, "modalities": list(view.standardisers), "guess": guess})
     return tensors, about
 
 
-def views_from(tensors: Mapping[str, Tensor], about: list[dict[str, Any]], model: ModelParams) -> tuple[View, ...]:
-    """What `view_tensors` took apart; KeyError, ValueError or RuntimeError where something is missing or amiss."""
+def views_from(tensors: Mapping[str, Tensor], about: list[dict[str, Any]]) -> tuple[View, ...]:
+    """What `view_tensors` took apart; KeyError, TypeError or ValueError where something is missing or amiss."""
     views = []
-    for one in about:
-        start = f"{one['normalise']}."
+    for i, one in enumerate(about):
+        start = f"view.{i}."
         own = {name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)}
-        guess = encoders = None
+        guess = None
         if one["guess"] is not None:
             fitted = standardisers_from(own, ["guess"])["guess"]
             guess = SpeakerGuess(one["guess"], fitted, own["guess.centroids"].numpy())
-        if one["encoders"]:
-            prefix = "encoders."
-            encoders = make_encoders(one["widths"], model)
-            encoders.load_state_dict({k.removeprefix(prefix): v for k, v in own.items() if k.startswith(prefix)})
-            encoders.requires_grad_(False)
-        views.append(View(one["normalise"], standardisers_from(own, list(one["widths"])), guess, encoders))
+        views.append(View(one["name"], standardisers_from(own, one["modalities"]), guess))
     return tuple(views)
+
+
+def encoders_from(
+    tensors: Mapping[str, Tensor], prefix: str, widths: Mapping[str, int], model: ModelParams
+) -> Encoders | None:
+    """Encoders from tensors whose names start with `prefix`; None where there are none."""
+    own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+    if not own:
+        return None
+    encoders = make_encoders(widths, model)
+    encoders.load_state_dict(own)
+    return encoders.requires_grad_(False)
 
 
 def make_encoders(widths: Mapping[str, int], model: ModelParams) -> Encoders:
@@ -121,63 +132,57 @@ def pretrain(features: FeatureSet, params: Params) -> Pretrained:
         MerError: a modality that `model.modalities` names has no features, or the loss is not a number any more.
     """
     features = features.only(params.model.modalities)
-    with deterministic(params.pretrain.seed, params.model.threads):
-        views: list[View] = []
-        curve: list[dict[str, Any]] = []
-        for view in standardised_views(features, params):
-            if params.model.kind == "mrccl" and params.pretrain.epochs:
-                encoders, rows = _train(features, view, params)
-                view = replace(view, encoders=encoders)
-                curve += [{"view": view.normalise, **row} for row in rows]
-            views.append(view)
-    return Pretrained(tuple(views), params.model, curve)
+    threads = params.model.threads if len(features) >= MANY_CLIPS else 1
+    with deterministic(params.pretrain.seed, threads):
+        views = standardised_views(features, params)
+        if params.model.kind != "mrccl" or not params.pretrain.epochs:
+            return Pretrained(views, None, params.model)
+        encoders, curve = _train(features, views, params)
+    return Pretrained(views, encoders, params.model, curve)
 
 
-def standardised_views(features: FeatureSet, params: Params) -> list[View]:
-    """A view without encoders for each way of standardising; `group` only where some clip's group is known."""
+def standardised_views(features: FeatureSet, params: Params) -> tuple[View, ...]:
+    """A view for each way of standardising: `group` only where some clip's group is known, and a guess for each
+    modality and number of speakers."""
     model, views = params.model, []
     known = any(name is not None for name in features.groups)
-    wanted = [way for way in model.normalise if way != "group" or known] or ["corpus"]
-    for way in wanted:
-        guess = _guess(features, params) if way == "guessed" else None
-        view = View(way, {}, guess)
-        codes = view.groups(features.features, features.present, features.groups)
-        standardisers = {
-            name: fit_standardiser(
-                x, features.present[name], model.components, codes, guessed=way == "guessed", whiten=model.whiten
-            )
-            for name, x in features.features.items()
-        }
-        views.append(replace(view, standardisers=standardisers))
-    return views
+    for way in model.normalise:
+        if way == "guessed":
+            views += [
+                _guessed(features, name, number, params) for name in features.features for number in model.speakers
+            ]
+        elif way == "corpus" or known:
+            views.append(View(way, {}))
+    return tuple(_fitted(features, view, model) for view in views or [View("corpus", {})])
 
 
-def _guess(features: FeatureSet, params: Params) -> SpeakerGuess:
-    name = params.model.speakers_from if params.model.speakers_from in features.features else features.modalities[0]
-    x, present = features.features[name], features.present[name]
-    fitted = fit_standardiser(x, present, params.model.components)
-    return guess_speakers(name, x, present, fitted, params.model.speakers, params.pretrain.seed)
+def _guessed(features: FeatureSet, name: str, number: int, params: Params) -> View:
+    guess = guess_speakers(name, features.features[name], features.present[name], number, params.pretrain.seed)
+    return View(f"guessed {name} {number}", {}, guess)
 
 
-def _speakers(features: FeatureSet, view: View, params: Params) -> NDArray[np.int64] | None:
-    """Whose clip each is, for `pretrain.batches: speaker`: as the corpus says, else guessed; None to mix them."""
-    if params.pretrain.batches == "mixed":
-        return None
-    if any(name is not None for name in features.groups):
-        return grouped(features.groups)
-    guess = view.guess or _guess(features, params)
-    return guess(features.features[guess.modality], features.present[guess.modality])
+def _fitted(features: FeatureSet, view: View, model: ModelParams) -> View:
+    codes, guessed = view.groups(features.features, features.present, features.groups), view.guess is not None
+    standardisers = {
+        name: fit_standardiser(x, features.present[name], model.components, codes, guessed=guessed, whiten=model.whiten)
+        for name, x in features.features.items()
+    }
+    return replace(view, standardisers=standardisers)
 
 
-def _train(features: FeatureSet, view: View, params: Params) -> tuple[Encoders, list[dict[str, float]]]:
+def _train(features: FeatureSet, views: tuple[View, ...], params: Params) -> tuple[Encoders, list[dict[str, float]]]:
+    """Each epoch sees the clips in the next view, so that one set of encoders serves whichever is chosen later."""
     settings, device = params.pretrain, pick_device(params.model.device)
     torch.manual_seed(stream_seed(settings.seed, "encoders"))
-    inputs = view.inputs(features.features, features.present, features.groups, device)
-    encoders = make_encoders(view.widths, params.model).to(device)
+    views = views[: settings.epochs]
+    clips = (features.features, features.present, features.groups)
+    first = views[0].inputs(*clips, device)
+    encoders = make_encoders(views[0].widths, params.model).to(device)
     contrast = CombinatorialContrast(
         encoders.modalities, params.model.width, settings.objective, settings.temperature, settings.learn_temperature
     ).to(device)
-    speakers = _speakers(features, view, params)
+    known = settings.batches == "speaker" and any(name is not None for name in features.groups)
+    speakers = grouped(features.groups) if known else None
     train, held_out = _hold_out(features.split, settings)
     order = stream(settings.seed, "batches")
     batches = len(make_batches(train, speakers, settings.batch_size, stream(0)))
@@ -185,9 +190,11 @@ def _train(features: FeatureSet, view: View, params: Params) -> tuple[Encoders, 
     optimiser = torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=settings.weight_decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.epochs * batches)
     noise = _Noise(settings)
-    curve = [{"epoch": 0.0, **_retrieval(encoders, inputs.take(held_out))}]
+    curve = [{"epoch": 0.0, **_retrieval(encoders, first.take(held_out))}]
     best, best_score, best_epoch = copy.deepcopy(encoders), _mean_retrieval(curve[0]), 0
     for epoch in range(1, settings.epochs + 1):
+        view = views[(epoch - 1) % len(views)]
+        inputs = first if view is views[0] else view.inputs(*clips, device)
         sums = torch.zeros(len(contrast.log_temperature), device=device)
         for rows in make_batches(train, speakers, settings.batch_size, order):
             batch = inputs.take(rows)
@@ -202,7 +209,7 @@ def _train(features: FeatureSet, view: View, params: Params) -> tuple[Encoders, 
         if not math.isfinite(row["loss"]):
             raise MerError(f"pretrain: the loss is {row['loss']} in epoch {epoch}; lower 'pretrain.learning_rate'")
         row |= dict(zip([*contrast.inter_terms, *contrast.noise_terms], means.tolist(), strict=True))
-        curve.append(row | _retrieval(encoders, inputs.take(held_out)))
+        curve.append(row | _retrieval(encoders, first.take(held_out)))
         score = _mean_retrieval(curve[-1])
         if not score <= best_score:  # better, or not a number as there is nothing to rank: then train to the end
             best, best_score, best_epoch = copy.deepcopy(encoders), score, epoch

@@ -16,9 +16,6 @@ from mer.model.noise import alpha_bar, noise_parts
 from mer.params import Params, SelfTrainParams
 from mer.self_training.sampling import batch_order, repeats, unlabeled_slots
 
-CHUNK = 16
-"""Steps for which dropout is drawn at once; part of what a seed means."""
-
 
 @dataclass(frozen=True)
 class Targets:
@@ -50,13 +47,13 @@ class LearningSet:
 @dataclass(frozen=True)
 class Batch:
     """One step of S members: `features` [S, B, D_m] a modality, `present` [S, B, M], `targets` [S, B, C], `weights`
-    [S, B], and `keep` [S, B, M, W], dropout's factors."""
+    [S, B], and `keep` [S, B, M, W], dropout's factors on encodings, or None."""
 
     features: list[Tensor]
     present: Tensor
     targets: Tensor
     weights: Tensor
-    keep: Tensor
+    keep: Tensor | None
 
 
 class Batches:
@@ -67,16 +64,23 @@ class Batches:
         sources: the inputs of all clips, in each way that a member may see them.
         classes: C.
         params: `self_train`, `model`, and the noise of `pretrain` are read.
+        on_features: dropout hides features, not what encoders make of them.
     """
 
-    def __init__(self, sets: Sequence[LearningSet], sources: Sequence[Inputs], classes: int, params: Params) -> None:
+    def __init__(
+        self,
+        sets: Sequence[LearningSet],
+        sources: Sequence[Inputs],
+        classes: int,
+        params: Params,
+        *,
+        on_features: bool = False,
+    ) -> None:
         self.settings, self.model, self.sources = params.self_train, params.model, sources
+        self.on_features = on_features
         self.device = sources[0].present.device
-        rows, targets, weights, noisy = [], [], [], []
-        for one in sets:
-            drawn = _draw(one, classes, self.settings)
-            for found, part in zip((rows, targets, weights, noisy), drawn, strict=True):
-                found.append(part)
+        drawn = [_draw(one, classes, self.settings) for one in sets]
+        rows, targets, weights, noisy = zip(*drawn, strict=True)
         self.rows, self.targets, self.weights = (
             torch.from_numpy(np.stack(part, axis=1)).to(self.device) for part in (rows, targets, weights)
         )  # [steps, S, B], [steps, S, B, C], [steps, S, B]
@@ -91,18 +95,25 @@ class Batches:
         self.generators = [torch.Generator().manual_seed(stream_seed(seed, "dropout", one)) for one in seeds]
         self.noise_generators = [torch.Generator().manual_seed(stream_seed(seed, "noise", one)) for one in seeds]
         self.kind = noise.noise
-        self.alpha = alpha_bar(noise.schedule, noise.noise_steps, noise.beta_start, noise.beta_end)
+        alpha = alpha_bar(noise.schedule, noise.noise_steps, noise.beta_start, noise.beta_end)
+        self.alpha = alpha[: max(1, int((alpha >= self.settings.least_signal).sum()))]  # it falls
 
     def __call__(self, step: int) -> Batch:
         """The batch of one step; steps are asked for in order."""
         features, present = self._gather(self.rows[step])
         if self.settings.noisy and self.noisy.any():
             features = [self._with_noise(x) * present[..., m, None] for m, x in enumerate(features)]
-        if step % CHUNK == 0:
-            shape = (CHUNK, self.settings.batch_size, present.shape[-1], self.model.width)
-            drawn = torch.stack([torch.rand(shape, generator=generator) for generator in self.generators])
-            self.keep = drawn.ge_(self.model.dropout).div_(1 - self.model.dropout).to(self.device)
-        return Batch(features, present, self.targets[step], self.weights[step], self.keep[self.seed_of, step % CHUNK])
+        if self.on_features:
+            keep = None
+            features = [x * self._kept(x.shape[1:]) for x in features]
+        else:
+            keep = self._kept((*present.shape[1:], self.model.width))
+        return Batch(features, present, self.targets[step], self.weights[step], keep)
+
+    def _kept(self, shape: Sequence[int]) -> Tensor:
+        """Dropout's factors [S, *shape], zero or 1 / (1 - dropout)."""
+        drawn = torch.stack([torch.rand(tuple(shape), generator=generator) for generator in self.generators])
+        return drawn.ge_(self.model.dropout).div_(1 - self.model.dropout)[self.seed_of].to(self.device)
 
     def _gather(self, rows: Tensor) -> tuple[list[Tensor], Tensor]:
         """Features [S, B, D_m] and presence [S, B, M] of rows [S, B], each member's from its source."""

@@ -18,11 +18,11 @@ from mer.learning.determinism import pick_device
 from mer.learning.inputs import ROWS, Inputs, View, encode
 from mer.learning.tensors import read_tensors, write_tensors
 from mer.model.mrccl import Encoders
-from mer.params import ModelParams
-from mer.pretraining.pretrain import make_encoders, view_tensors, views_from
+from mer.params import ModelParams, Params
+from mer.pretraining.pretrain import encoders_from, make_encoders, view_tensors, views_from
 from mer.self_training.classifier import make_classifier
 from mer.self_training.ensemble import mean_logits
-from mer.self_training.floor import LINEAR, blocks, columns
+from mer.self_training.floor import blocks, columns
 from mer.self_training.linear import Linear
 from mer.self_training.members import Members
 from mer.self_training.voting import Vote, expert_presence
@@ -32,22 +32,25 @@ from mer.self_training.voting import Vote, expert_presence
 class Bundle:
     """Experts that vote on new clips.
 
-    `view` is how clips are standardised. `linear` are the linear experts, all modalities and each alone for every one
-    of `families` (`linear` sees the features, `probe` what the encoders give). `members` are one or more seeds for each
-    of `starts`; where they are on frozen encoders, `frozen` has one for each start. `extra` is the caller's own: how
-    the features were extracted, for one.
+    `view` is how clips are standardised. `linear` are the floor's experts: on all modalities and on each alone.
+    `members` are those of each family and round, one
+    or more seeds; `frozen` the encoders of families that have none of their own. `extra` is the caller's own: how the
+    features were extracted, for one.
     """
 
     view: View
     linear: tuple[Linear, ...]
-    families: tuple[str, ...]
-    members: Members | None
-    starts: tuple[str, ...]
-    frozen: tuple[Encoders, ...]
+    members: tuple[tuple[str, Members], ...]
+    frozen: Mapping[str, Encoders]
     vote: Vote
     classes: tuple[str, ...]
-    model: ModelParams
+    params: Params
     extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def model(self) -> ModelParams:
+        """Parameters of the model."""
+        return self.params.model
 
     def predict(
         self,
@@ -79,22 +82,14 @@ class Bundle:
         return np.concatenate([np.zeros((0, len(self.classes)), np.float32), *parts])
 
     def _predict(self, inputs: Inputs) -> Tensor:
-        logits: list[Tensor] = []
-        for e, expert in enumerate(self.linear):
-            parts = blocks(len(inputs.features))
-            family, part = self.families[e // len(parts)], parts[e % len(parts)]
-            seen = inputs if family == LINEAR or self.view.encoders is None else encode(self.view.encoders, inputs)
-            logits.append(expert.logits(columns(seen, part)).cpu())
+        parts = blocks(len(inputs.features)) if self.linear else []
+        logits = [expert.logits(columns(inputs, part)).cpu() for expert, part in zip(self.linear, parts, strict=True)]
         heads = 0
-        if self.members is not None:
-            seeds = len(self.members) // len(self.starts)
-            for s in range(len(self.starts)):
-                seen = encode(self.frozen[s], inputs) if self.frozen else inputs
-                found = self.members.select(range(s * seeds, (s + 1) * seeds)).logits(seen)
-                heads = found.shape[2]
-                logits.append(mean_logits(found).cpu())
-        families = len(self.families) if self.linear else 0
-        present = expert_presence(inputs.present.cpu(), families, len(self.starts), heads)
+        for family, members in self.members:
+            found = members.logits(encode(self.frozen[family], inputs) if family in self.frozen else inputs)
+            heads = found.shape[2]
+            logits.append(mean_logits(found).cpu())
+        present = expert_presence(inputs.present.cpu(), bool(self.linear), len(self.members), heads)
         return self.vote(torch.cat(logits), present)
 
     def save(self, folder: str | Path) -> None:
@@ -105,19 +100,17 @@ class Bundle:
         tensors |= {f"vote.{name}": value for name, value in self.vote.tensors().items()}
         for e, expert in enumerate(self.linear):
             tensors |= {f"linear.{e}.weight": expert.weight, f"linear.{e}.bias": expert.bias}
-        if self.members is not None:
-            tensors |= {f"members.{name}": value for name, value in self.members.stack.items()}
-        for s, encoders in enumerate(self.frozen):
-            tensors |= {f"frozen.{s}.{name}": value for name, value in encoders.state_dict().items()}
+        for i, (_, members) in enumerate(self.members):
+            tensors |= {f"members.{i}.{name}": value for name, value in members.stack.items()}
+        for family, encoders in self.frozen.items():
+            tensors |= {f"frozen.{family}.{name}": value for name, value in encoders.state_dict().items()}
         write_tensors(folder / "members.safetensors", tensors, {})
         about = {
             "classes": list(self.classes),
             "view": about_view,
             "linear": len(self.linear),
-            "families": list(self.families),
-            "starts": list(self.starts),
-            "frozen": len(self.frozen),
-            "model": self.model.model_dump(mode="json"),
+            "members": [family for family, _ in self.members],
+            "params": self.params.model_dump(mode="json", include={"model", "self_train"}),
             "extra": self.extra,
         }
         text = json.dumps(about, indent=2, sort_keys=True, ensure_ascii=False)
@@ -134,23 +127,26 @@ def load_bundle(folder: str | Path) -> Bundle:
     tensors, _ = read_tensors(folder / "members.safetensors")
     try:
         about = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
-        model = ModelParams.model_validate(about["model"])
-        [view] = views_from(tensors, [about["view"]], model)
-        linear = [Linear(**_part(tensors, f"linear.{e}.")) for e in range(about["linear"])]
-        frozen = []
-        for s in range(about["frozen"]):
-            frozen.append(make_encoders(view.widths, model).requires_grad_(False))
-            frozen[-1].load_state_dict(_part(tensors, f"frozen.{s}."))
+        params = Params.model_validate(about["params"])
+        [view] = views_from(tensors, [about["view"]])
+        frozen = {
+            family: encoders
+            for family in about["members"]
+            if (encoders := encoders_from(tensors, f"frozen.{family}.", view.widths, params.model)) is not None
+        }
+        classes = tuple(about["classes"])
+        members = [
+            (family, _members(_part(tensors, f"members.{i}."), family, view, params, len(classes), family in frozen))
+            for i, family in enumerate(about["members"])
+        ]
         return Bundle(
             view=view,
-            linear=tuple(linear),
-            families=tuple(about["families"]),
-            members=_members(_part(tensors, "members."), view, model, len(about["classes"]), bool(frozen)),
-            starts=tuple(about["starts"]),
-            frozen=tuple(frozen),
+            linear=tuple(Linear(**_part(tensors, f"linear.{e}.")) for e in range(about["linear"])),
+            members=tuple(members),
+            frozen=frozen,
             vote=Vote(**_part(tensors, "vote.")),
-            classes=tuple(about["classes"]),
-            model=model,
+            classes=classes,
+            params=params,
             extra=about["extra"],
         )
     except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
@@ -161,11 +157,8 @@ def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
-def _members(stack: dict[str, Tensor], view: View, model: ModelParams, classes: int, frozen: bool) -> Members | None:
-    if not stack:
-        return None
-    encoders = None if frozen or model.kind != "mrccl" else make_encoders(view.widths, model)
-    direct = any(name.startswith("direct.") for name in stack)
-    architecture = make_classifier(model, view.widths, classes, encoders, direct=direct).requires_grad_(False)
+def _members(stack: dict[str, Tensor], family: str, view: View, params: Params, classes: int, frozen: bool) -> Members:
+    encoders = make_encoders(view.widths, params.model) if family.startswith("mrccl") and not frozen else None
+    architecture = make_classifier(family, params, view.widths, classes, encoders).requires_grad_(False)
     stack = {name: stack[name] for name in architecture.state_dict()}
     return Members(architecture, stack, np.zeros((len(next(iter(stack.values()))), 0)))

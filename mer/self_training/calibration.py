@@ -21,6 +21,10 @@ EXPONENT_DEVIATION = 0.5
 """The same for the exponent, around what is expected of the expert's training."""
 
 
+ADDED_CLIPS = 5.0
+"""Added to each class when shares are estimated: with few labels they are mostly chance."""
+
+
 def calibrate(
     logits: Tensor,
     labels: NDArray[np.int64],
@@ -75,6 +79,6 @@ def log_likelihood(log_p: Tensor, labels: NDArray[np.int64]) -> Tensor:
 
 
 def log_shares(labels: NDArray[np.int64], classes: int) -> Tensor:
-    """Logarithms of the classes' shares among the labels, one clip added to each class: float32 [C]."""
-    counts = np.bincount(labels, minlength=classes) + 1.0
+    """Logarithms of the classes' shares among the labels, `ADDED_CLIPS` added to each class: float32 [C]."""
+    counts = np.bincount(labels, minlength=classes) + ADDED_CLIPS
     return torch.from_numpy(np.log(counts / counts.sum()).astype(np.float32))

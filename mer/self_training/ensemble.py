@@ -4,118 +4,104 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mer.learning.inputs import Inputs, View, encode
+from mer.learning.inputs import Inputs, encode
 from mer.learning.seeds import stream_seed
 from mer.model.mrccl import Encoders
 from mer.params import Params
 from mer.pretraining.pretrain import make_encoders
 from mer.self_training.batches import LearningSet, Targets
 from mer.self_training.chains import Chain, CrossFitting
-from mer.self_training.classifier import heads_of, make_classifier
+from mer.self_training.classifier import make_classifier
 from mer.self_training.members import Members, train_members
 
 
 @dataclass(frozen=True)
-class Kind:
-    """How members are made: what they see (`sources`, one a view, or a view and start where these differ) and what they
-    start from.
+class Family:
+    """Members of one architecture. `views` are the clips as its members see them, by view; `frozen` the encoders that
+    made them of the features, None where members have encoders of their own, or none; `start` those to start from."""
 
-    `starts` are names of families: one member a chain, seed and start. `frozen` are the encoders that gave the sources,
-    None where members have their own or need none.
-    """
-
-    params: Params
-    views: Sequence[View]
-    sources: Sequence[Inputs]
-    frozen: Sequence[Encoders | None]
-    starts: Sequence[str]
+    name: str
+    widths: Mapping[str, int]
+    views: Mapping[int, Inputs]
+    start: Encoders | None
+    frozen: Encoders | None
     classes: int
+    params: Params
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """`<family> <head>` of each expert."""
-        modalities = tuple(self.views[0].standardisers)
-        return tuple(
-            f"{start} {head}" for start in self.starts for head in heads_of(self.params.model.kind, modalities)
-        )
-
-    def make(self, view: int, start: str) -> nn.Module:
+    def make(self) -> nn.Module:
         """An untrained member; the caller seeds torch."""
-        own, model, settings = self.views[view], self.params.model, self.params.self_train
-        encoders: Encoders | None = None
-        if model.kind == "mrccl" and settings.encoder_learning_rate:
-            encoders = own.encoders if start == PRETRAINED else make_encoders(own.widths, model)
-        return make_classifier(model, own.widths, self.classes, encoders, direct=settings.direct)
-
-    def source(self, view: int, start: str) -> int:
-        """Which of the sources such a member sees."""
-        if len(self.sources) == len(self.views):
-            return view
-        return view * len(self.starts) + self.starts.index(start)
+        encoders = self.start
+        if self.name.startswith("mrccl") and self.frozen is None and encoders is None:
+            encoders = make_encoders(self.widths, self.params.model)
+        return make_classifier(self.name, self.params, self.widths, self.classes, encoders)
 
 
-PRETRAINED, FROM_SCRATCH = "mrccl", "mrccl from scratch"
-
-
-def make_kind(views: Sequence[View], inputs: Sequence[Inputs], params: Params, classes: int) -> Kind:
-    """Members that fine-tune encoders see the features; those that do not see H, encoded once.
+def make_families(
+    views: Mapping[int, Inputs], widths: Mapping[str, int], encoders: Encoders | None, params: Params, classes: int
+) -> list[Family]:
+    """The families that `model.kind` and `self_train.families` name.
 
     Args:
-        views, inputs: the ways of standardising, and the clips in each.
-        params: `model.kind`, `self_train.encoder_learning_rate` and `self_train.from_scratch` are read.
+        views: the clips in every view that some chain takes.
+        widths: modality -> columns.
+        encoders: the pretrained ones; without any, MR-CCL's members start from random ones.
+        params: `model` and `self_train` are read.
         classes: C.
     """
+    if params.model.kind == "logistic":
+        return []
     if params.model.kind != "mrccl":
-        starts = [] if params.model.kind == "logistic" else [params.model.kind]
-        return Kind(params, views, inputs, [None] * len(inputs), starts, classes)
-    pretrained = all(view.encoders is not None for view in views)
-    starts = [PRETRAINED] if pretrained else []
-    if not pretrained or params.self_train.from_scratch:
-        starts.append(FROM_SCRATCH)
-    if params.self_train.encoder_learning_rate:
-        return Kind(params, views, inputs, [None] * len(inputs), starts, classes)
-    frozen = [_frozen_encoders(view, start, params) for view in views for start in starts]
-    seen = [one for one in inputs for _ in starts]
-    return Kind(params, views, [encode(*pair) for pair in zip(frozen, seen, strict=True)], frozen, starts, classes)
+        return [Family(params.model.kind, widths, views, None, None, classes, params)]
+    names: list[str] = list(params.self_train.families)
+    if encoders is None:
+        names = list(dict.fromkeys(name.replace("mrccl-from-scratch", "mrccl") for name in names))
+    families = []
+    for name in names:
+        start = encoders if name == "mrccl" else None
+        if name == "linear" or params.self_train.encoder_learning_rate:
+            families.append(Family(name, widths, views, start, None, classes, params))
+            continue
+        if start is None:
+            torch.manual_seed(stream_seed(params.self_train.seed, "frozen", name))
+            start = make_encoders(widths, params.model).requires_grad_(False)
+        seen = {view: encode(start, inputs) for view, inputs in views.items()}
+        families.append(Family(name, widths, seen, None, start, classes, params))
+    return families
 
 
-def _frozen_encoders(view: View, start: str, params: Params) -> Encoders:
-    """The pretrained encoders, or random ones, the same for all members."""
-    if start == PRETRAINED and view.encoders is not None:
-        return view.encoders
-    torch.manual_seed(stream_seed(params.self_train.seed, "frozen"))
-    return make_encoders(view.widths, params.model).requires_grad_(False)
+@dataclass(frozen=True)
+class Trained:
+    """The members of one family in one round: `places` says where each chain's are, one a seed, `view_of` what they
+    see."""
+
+    family: Family
+    members: Members
+    places: Mapping[Chain, range]
+    view_of: Mapping[Chain, int]
+
+    def of(self, chain: Chain) -> Members:
+        """A chain's members."""
+        return self.members.select(self.places[chain])
+
+    def logits(self, chain: Chain, rows: NDArray[np.int64]) -> Tensor:
+        """[heads, n, C] of a chain's members."""
+        return mean_logits(self.of(chain).logits(self.family.views[self.view_of[chain]].take(rows)))
 
 
 @dataclass(frozen=True)
 class Round:
-    """The members of one round. `places` says where each chain's are, `sources` what each of them sees; `targets` are
-    what each chain learned of unlabeled clips, None where it learned labels only."""
+    """What was trained in one round; `targets` are what each chain learned of unlabeled clips, None where it learned
+    labels only."""
 
-    members: Members | None
-    places: Mapping[Chain, Sequence[int]]
-    sources: Sequence[int]
-    kind: Kind
+    number: int
+    trained: Sequence[Trained]
     targets: Mapping[Chain, Targets | None]
-
-    def logits(self, chain: Chain, rows: NDArray[np.int64]) -> Tensor:
-        """[E, n, C] of the chain's experts; where there are several seeds, the logarithm of their mean probability."""
-        if self.members is None:
-            return torch.zeros(0, len(rows), self.kind.classes)
-        found = []
-        seeds = self.kind.params.self_train.seeds
-        for start in range(0, len(self.places[chain]), seeds):
-            places = self.places[chain][start : start + seeds]
-            inputs = self.kind.sources[self.sources[places[0]]].take(rows)
-            found.append(mean_logits(self.members.select(places).logits(inputs)))
-        return torch.cat(found)
 
 
 def mean_logits(logits: Tensor) -> Tensor:
@@ -127,29 +113,33 @@ def mean_logits(logits: Tensor) -> Tensor:
 
 def train_round(
     number: int,
-    chains: Mapping[Chain, int],
+    view_of: Mapping[Chain, int],
     fit: CrossFitting,
     targets: Mapping[Chain, Targets | None],
-    kind: Kind,
+    families: Sequence[Family],
 ) -> Round:
-    """Train the members of all chains together.
+    """Train the members of all chains, family by family.
 
     Args:
         number: of the round.
-        chains: what to train, and the view that each sees.
+        view_of: the chains to train for, and the view that each sees.
         fit: the labeled clips.
         targets: of the unlabeled clips, from the chain's own round before.
-        kind: how members are made.
+        families: how members are made.
     """
-    sets, makers, places = [], [], {}
-    for chain, view in chains.items():
-        first, own = len(sets), fit.learned(chain)
-        for start in kind.starts:
-            for seed in range(kind.params.self_train.seeds):
-                name = (number, start, seed, *chain)
-                source = kind.source(view, start)
+    trained = []
+    for family in families:
+        seeds = range(family.params.self_train.seeds)
+        order = list(family.views)
+        sets: list[LearningSet] = []
+        places: dict[Chain, range] = {}
+        for chain, view in view_of.items():
+            own, source = fit.learned(chain), order.index(view)
+            for seed in seeds:
+                name: tuple[str | int, ...] = (number, family.name, seed, *chain)
                 sets.append(LearningSet(fit.rows[own], fit.labels[own], targets.get(chain), source, name, seed))
-                makers.append(partial(kind.make, view, start))
-        places[chain] = range(first, len(sets))
-    members = train_members(makers, sets, kind.sources, kind.classes, kind.params) if sets else None
-    return Round(members, places, [one.source for one in sets], kind, targets)
+            places[chain] = range(len(sets) - len(seeds), len(sets))
+        sources = list(family.views.values())
+        members = train_members(family.make, sets, sources, family.classes, family.params)
+        trained.append(Trained(family, members, places, view_of))
+    return Round(number, trained, targets)

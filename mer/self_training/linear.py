@@ -34,7 +34,11 @@ class Linear:
 
 
 def fit_linear(
-    x: Tensor, labels: NDArray[np.int64], learned: NDArray[np.bool_], strengths: Sequence[float], classes: int
+    x: Tensor,
+    labels: NDArray[np.int64],
+    learned: NDArray[np.bool_],
+    strengths: Sequence[tuple[float, float]],
+    classes: int,
 ) -> Linear:
     """Minimise the mean cross-entropy plus |W|^2 / (2 strength n) for every subset of the clips and every strength.
 
@@ -47,7 +51,7 @@ def fit_linear(
         x: float32 [n, D], standardised.
         labels: int64 [n].
         learned: bool [S, n], the clips that each subset learns from; none of them empty.
-        strengths: scikit-learn's C.
+        strengths: scikit-learn's C, and how far classes are balanced: 0 weighs clips alike, 1 classes.
         classes: C.
 
     Returns:
@@ -57,14 +61,15 @@ def fit_linear(
     mean = x.mean(dim=0)
     basis, values = _directions(x - mean)
     z = (x - mean) @ basis  # [n, r]
-    member = torch.from_numpy(np.repeat(learned, len(strengths), axis=0)).to(x)  # [P, n]
-    counts = member.sum(dim=1)  # [P]
-    decay = 1 / (torch.tensor(list(strengths), dtype=x.dtype).repeat(len(learned)).to(x) * counts)
+    weights = [_clip_weights(labels, own, balance) for own in learned for _, balance in strengths]
+    member = torch.from_numpy(np.stack(weights)).to(x)  # [P, n]
+    counts, most = member.sum(dim=1), member.amax(dim=1)  # [P]
+    decay = 1 / (torch.tensor([c for c, _ in strengths], dtype=x.dtype).repeat(len(learned)).to(x) * counts)
     target = torch.eye(classes, device=x.device)[torch.from_numpy(labels).to(x.device)]  # [n, C]
     share = member @ target + 1
     prior = (share / share.sum(dim=1, keepdim=True)).log()  # [P, C]
-    step = 1 / (0.5 * values[:, None].square() / counts + decay)  # [r, P]
-    bias_step = 1 / (0.5 * len(x) / counts + 1 / counts)  # [P]
+    step = 1 / (0.5 * values[:, None].square() * most / counts + decay)  # [r, P]
+    bias_step = 1 / (0.5 * len(x) * most / counts + 1 / counts)  # [P]
     weight = torch.zeros(z.shape[1], len(counts), classes, device=x.device)
     bias = prior.clone()
     ahead, bias_ahead, momentum = weight, bias, torch.ones_like(counts)
@@ -88,6 +93,14 @@ def fit_linear(
             break
     weight = (basis @ weight.flatten(1)).unflatten(1, (len(counts), classes)).transpose(0, 1)  # [P, D, C]
     return Linear(weight.contiguous(), bias - mean @ weight)
+
+
+def _clip_weights(labels: NDArray[np.int64], learned: NDArray[np.bool_], balance: float) -> NDArray[np.float32]:
+    """What each clip counts for, float32 [n]; the sum is the number of clips learned from."""
+    counts = np.bincount(labels[learned])
+    weights = np.zeros(len(labels))
+    weights[learned] = (1 / counts[labels[learned]]) ** balance
+    return (weights * learned.sum() / weights.sum()).astype(np.float32)
 
 
 def _directions(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,8 +7,11 @@ and every member takes the same number of steps.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,13 +21,13 @@ from torch.func import functional_call, stack_module_state, vmap
 
 from mer.learning.inputs import Inputs
 from mer.learning.seeds import stream_seed
-from mer.model.mrccl import Heads
+from mer.model.mrccl import Heads, LinearHeads
 from mer.model.voting import head_presence
 from mer.params import Params, SelfTrainParams
 from mer.self_training.batches import Batch, Batches, LearningSet
 
-TOGETHER = 32
-"""Members in one stack at most: it bounds the memory, and no result depends on it."""
+TOGETHER = 13
+"""Members in one stack at most: stacks are trained side by side, each on one thread."""
 
 ROWS = 4096
 """Clips predicted at once."""
@@ -63,7 +66,7 @@ class Members:
 
 
 def train_members(
-    makers: Sequence[Callable[[], nn.Module]],
+    make: Callable[[], nn.Module],
     sets: Sequence[LearningSet],
     sources: Sequence[Inputs],
     classes: int,
@@ -72,32 +75,36 @@ def train_members(
     """Train one member a learning set.
 
     Args:
-        makers: make each an untrained member, all of one architecture; torch's generator is seeded from the set's name.
+        make: an untrained member; torch's generator is seeded from the set's name before each call.
         sets: what each member learns.
         sources: features of all clips in each way that a member may see them, resident on the device.
         classes: C.
         params: `model`, `self_train` and the noise of `pretrain` are read.
     """
-    stacks = []
+    stacks: list[tuple[Sequence[LearningSet], list[nn.Module]]] = []
     for start in range(0, len(sets), TOGETHER):
-        part = slice(start, start + TOGETHER)
-        stacks.append(_train_stack(makers[part], sets[part], sources, classes, params))
-    joined = {name: torch.cat([one.stack[name] for one in stacks]) for name in stacks[0].stack}
-    return Members(stacks[0].architecture, joined, np.concatenate([one.losses for one in stacks]))
+        part = sets[start : start + TOGETHER]
+        stacks.append((part, [_seeded(make, params.self_train.seed, one) for one in part]))
+    workers = params.model.threads or os.cpu_count() or 1
+    # Threads of our own, each with one of torch's: OpenMP's would spin while they wait for each other.
+    with ThreadPoolExecutor(workers, initializer=partial(torch.set_num_threads, 1)) as pool:
+        found = list(pool.map(lambda one: _train_stack(one[1], one[0], sources, classes, params), stacks))
+    joined = {name: torch.cat([one.stack[name] for one in found]) for name in found[0].stack}
+    return Members(found[0].architecture, joined, np.concatenate([one.losses for one in found]))
 
 
 def _train_stack(
-    makers: Sequence[Callable[[], nn.Module]],
+    models: Sequence[nn.Module],
     sets: Sequence[LearningSet],
     sources: Sequence[Inputs],
     classes: int,
     params: Params,
 ) -> Members:
     settings, device = params.self_train, sources[0].present.device
-    models = [_seeded(make, settings.seed, one).to(device) for make, one in zip(makers, sets, strict=True)]
+    models = [model.to(device) for model in models]
     stack, _ = stack_module_state(models)
     optimiser = _optimiser(stack, settings)
-    batches = Batches(sets, sources, classes, params)
+    batches = Batches(sets, sources, classes, params, on_features=isinstance(models[0], LinearHeads))
     shift = torch.from_numpy(np.stack([_log_prior(one, classes, settings) for one in sets])).to(device)
     every = _every(models[0], shared=False)
     window, observed, losses = torch.zeros(len(sets), device=device), max(1, settings.steps // OBSERVED), []
@@ -129,6 +136,7 @@ def member_losses(logits: Tensor, batch: Batch) -> Tensor:
 
 
 def _seeded(make: Callable[[], nn.Module], seed: int, one: LearningSet) -> nn.Module:
+    """Not on a thread of its own: torch's generator is global."""
     torch.manual_seed(stream_seed(seed, "weights", *one.name))
     return make()
 
@@ -156,12 +164,12 @@ def _log_prior(one: LearningSet, classes: int, settings: SelfTrainParams) -> NDA
 def _every(architecture: nn.Module, *, shared: bool) -> Callable[..., Tensor]:
     """All members' forward: of the same clips (`shared`) or of a batch each.
 
-    `Heads` take stacked parameters as they are; `vmap` makes the others do so.
+    `Heads` and `LinearHeads` take stacked parameters as they are; `vmap` makes the others do so.
     """
 
     def forward(stack: Stack, features: list[Tensor], present: Tensor, keep: Tensor | None) -> Tensor:
         return functional_call(architecture, stack, (features, present, keep))
 
-    if isinstance(architecture, Heads):
+    if isinstance(architecture, Heads | LinearHeads):
         return forward
     return vmap(forward, in_dims=(0, None, None, None) if shared else 0)

@@ -3,7 +3,7 @@ kept where clips that its models never saw say so (see `chains`)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,7 +16,6 @@ from torch import Tensor
 
 from mer.learning.determinism import deterministic, pick_device
 from mer.learning.features import FeatureSet
-from mer.learning.inputs import encode
 from mer.params import Params, SelfTrainParams
 from mer.pretraining.pretrain import Pretrained
 from mer.self_training.batches import Targets
@@ -24,10 +23,11 @@ from mer.self_training.bundle import Bundle
 from mer.self_training.calibration import log_likelihood, log_shares
 from mer.self_training.chains import BUNDLE, Chain, CrossFitting, cross_fitting
 from mer.self_training.classifier import heads_of
-from mer.self_training.ensemble import Kind, Round, make_kind, train_round
-from mer.self_training.floor import LINEAR, PROBE, Choice, Floor
+from mer.self_training.ensemble import Family, Round, make_families, train_round
+from mer.self_training.floor import Choice, Floor, choose_views
+from mer.self_training.members import OBSERVED
 from mer.self_training.targets import class_thresholds, make_targets
-from mer.self_training.voting import Vote, decide_vote, expert_presence, gain, prior_weights
+from mer.self_training.voting import STUDENTS, Vote, decide_vote, expert_presence, gain, prior_weights
 
 FEW_FOLDS = 6
 """With more folds than these the largest chains take the first view: to let them choose would cost too many fits."""
@@ -68,10 +68,10 @@ class Evidence:
 
 @dataclass(frozen=True)
 class State:
-    """What a chain has come to: the round whose members vote, how they vote, and each deciding clip's log-likelihood
-    [n]. `notes` has a row a round."""
+    """What a chain has come to: the `rounds` whose members vote (the first, and the last that was kept), how they vote,
+    and each deciding clip's log-likelihood [n]. `notes` has a row a round."""
 
-    round: Round
+    rounds: tuple[Round, ...]
     vote: Vote
     scores: Tensor
     evidence: Evidence
@@ -86,31 +86,34 @@ class Run:
     params: Params
     fit: CrossFitting
     floor: Floor
-    kind: Kind
+    families: Sequence[Family]
     present: Tensor
 
     @property
-    def experts(self) -> tuple[str, ...]:
-        """Names of all experts, the linear ones first."""
-        return (*self.floor.names, *self.kind.names) if self.linear else self.kind.names
-
-    @property
     def linear(self) -> bool:
-        """Whether the linear experts vote: always, but for baselines that are to be compared with them."""
+        """Whether the floor votes: always, but for baselines that are to be compared with it."""
         return self.params.model.kind in ("mrccl", "logistic")
 
-    def logits(self, members: Round, chain: Chain, rows: NDArray[np.int64], choice: Choice) -> Tensor:
-        """What all experts of a chain say of some clips, [E, n, C]."""
-        parts = [members.logits(chain, rows).cpu()]
-        if self.linear:
-            parts.insert(0, self.floor.logits(chain, rows, choice).cpu())
-        return torch.cat(parts)
+    def experts(self, rounds: Sequence[Round]) -> list[str]:
+        """`<family> <modality or fused>` of all experts, the floor's first."""
+        names = list(self.floor.names) if self.linear else []
+        heads = heads_of(self.params.model.kind, self.features.modalities)
+        for one in rounds:
+            names += [
+                f"{family.name}{STUDENTS * bool(one.number)} {head}" for family in self.families for head in heads
+            ]
+        return names
 
-    def presence(self, rows: NDArray[np.int64]) -> Tensor:
+    def logits(self, rounds: Sequence[Round], chain: Chain, rows: NDArray[np.int64], choice: Choice) -> Tensor:
+        """What all experts of a chain say of some clips, [E, n, C]."""
+        parts = [self.floor.logits(chain, rows, choice)] if self.linear else []
+        parts += [trained.logits(chain, rows) for one in rounds for trained in one.trained]
+        return torch.cat([part.cpu() for part in parts])
+
+    def presence(self, rounds: Sequence[Round], rows: NDArray[np.int64]) -> Tensor:
         """Which clips each expert sees something of, bool [E, n]."""
-        families = len(self.floor.views[0]) if self.linear else 0
         heads = len(heads_of(self.params.model.kind, self.features.modalities))
-        return expert_presence(self.present[rows].cpu(), families, len(self.kind.starts), heads)
+        return expert_presence(self.present[rows].cpu(), self.linear, len(rounds) * len(self.families), heads)
 
 
 def self_train(features: FeatureSet, pretrained: Pretrained, params: Params) -> SelfTrained:
@@ -127,81 +130,80 @@ def self_train(features: FeatureSet, pretrained: Pretrained, params: Params) -> 
     features = features.only(pretrained.modalities)
     params = params.model_copy(update={"model": pretrained.model})
     fit = cross_fitting(features)
-    with deterministic(params.self_train.seed, params.model.threads):
-        run = _prepare(features, pretrained, params, fit)
+    with deterministic(params.self_train.seed, threads=1):  # members train on threads of their own
+        unlabeled = (features.split == "unlabeled").any()
+        rounds = params.self_train.rounds if unlabeled and params.model.kind != "logistic" else 0
+        run = _prepare(features, pretrained, params, fit, rounds)
         states: dict[Chain, State] = {}
-        rounds = params.self_train.rounds if (features.split == "unlabeled").any() and run.kind.starts else 0
+        done: list[Round] = []
         for number in range(rounds + 1):
             chains = fit.chains(2 + rounds - number)
             targets = {chain: _targets(run, states[chain], chain) if number else None for chain in chains}
             if number and not any(targets.values()):
                 break
-            views = {chain: run.floor.choice(chain).view for chain in chains}
-            members = train_round(number, views, fit, targets, run.kind)
+            view_of = {chain: run.floor.view_of[chain] for chain in chains}
+            done = [*done[:1], train_round(number, view_of, fit, targets, run.families)]
             for chain in fit.chains(1 + rounds - number):
-                states[chain] = _decide(run, members, chain, number, states.get(chain))
+                states[chain] = _decide(run, tuple(done), chain, states.get(chain))
         return _results(run, pretrained, states)
 
 
-def _prepare(features: FeatureSet, pretrained: Pretrained, params: Params, fit: CrossFitting) -> Run:
-    device = pick_device(params.model.device)
-    inputs = [view.inputs(features.features, features.present, features.groups, device) for view in pretrained.views]
-    families = [
-        {LINEAR: one}
-        if view.encoders is None or not params.self_train.probe
-        else {LINEAR: one, PROBE: encode(view.encoders, one)}
-        for view, one in zip(pretrained.views, inputs, strict=True)
-    ]
-    most = params.self_train.rounds + (3 if len(fit.used) <= FEW_FOLDS else 2)
-    classes = len(features.classes)
-    floor = Floor(families, features.modalities, fit, fit.chains(most), classes, params.self_train.caution)
-    return Run(features, params, fit, floor, make_kind(pretrained.views, inputs, params, classes), inputs[0].present)
+def _prepare(features: FeatureSet, pretrained: Pretrained, params: Params, fit: CrossFitting, rounds: int) -> Run:
+    """Choose every chain's view, standardise the clips in those that were chosen, and fit the floor."""
+    device, classes = pick_device(params.model.device), len(features.classes)
+    clips = (features.features, features.present, features.groups)
+    inputs = [view.inputs(*clips, device) for view in pretrained.views]
+    most = 2 + rounds
+    chains = fit.chains(most + 1 if len(fit.used) <= FEW_FOLDS else most)
+    chosen = choose_views([one.take(fit.rows) for one in inputs], fit, chains, classes, params.self_train.caution)
+    view_of = {chain: chosen[chain] for chain in fit.chains(most)}
+    views = {view: inputs[view] for view in sorted(set(view_of.values()))}
+    floor = Floor(views, view_of, features.modalities, fit, classes, params.self_train.caution)
+    families = make_families(views, pretrained.views[0].widths, pretrained.encoders, params, classes)
+    return Run(features, params, fit, floor, families, inputs[0].present)
 
 
-def _evidence(run: Run, members: Round, chain: Chain) -> Evidence:
+def _evidence(run: Run, rounds: Sequence[Round], chain: Chain) -> Evidence:
     """Predictions of every fold that the chain learns from, by the chain that left it out as well."""
     deciding, choice = run.fit.deciding(chain), run.floor.choice(chain)
-    logits = [run.logits(members, one, run.fit.rows[places], choice) for one, places in deciding]
+    logits = [run.logits(rounds, one, run.fit.rows[places], choice) for one, places in deciding]
     places = np.concatenate([np.zeros(0, np.int64), *(places for _, places in deciding)])
-    classes = len(run.features.classes)
-    joined = torch.cat([torch.zeros(len(run.experts), 0, classes), *logits], dim=1)
-    return Evidence(joined, run.presence(run.fit.rows[places]), run.fit.labels[places])
+    nothing = torch.zeros(len(run.experts(rounds)), 0, len(run.features.classes))
+    joined = torch.cat([nothing, *logits], dim=1)
+    return Evidence(joined, run.presence(rounds, run.fit.rows[places]), run.fit.labels[places])
 
 
-def _decide(run: Run, members: Round, chain: Chain, number: int, before: State | None) -> State:
-    """Decide how the round's experts vote, and whether the round is kept."""
-    settings = run.params.self_train
-    evidence = _evidence(run, members, chain)
+def _decide(run: Run, rounds: tuple[Round, ...], chain: Chain, before: State | None) -> State:
+    """Decide how the experts vote, and whether the last round is kept."""
+    settings, last = run.params.self_train, rounds[-1]
+    evidence = _evidence(run, rounds, chain)
     prior = log_shares(run.fit.labels[run.fit.learned(chain)], len(run.features.classes))
-    expected = torch.tensor([_expected_exponent(name, number, settings) for name in run.experts])
-    weights = prior_weights(run.experts, settings)
+    names, balances = run.experts(rounds), run.floor.choice(chain).balances if run.linear else []
+    expected = torch.tensor([*balances, *(_expected_exponent(name, settings) for name in names[len(balances) :])])
+    weights = prior_weights(names, settings)
     vote = decide_vote(evidence.logits, evidence.labels, evidence.present, prior, expected, weights, settings)
     voted = vote(evidence.logits, evidence.present)
     scores = log_likelihood(voted.clamp(min=1e-9).log(), evidence.labels)
     note = {
         "fold": chain[0] if chain else -1,
-        "round": number,
+        "round": last.number,
         "log_likelihood": float(scores.mean()) if len(scores) else None,
         "weighted_f1": weighted_f1(evidence.labels, voted.argmax(dim=1).numpy()) if len(scores) else None,
-        "pseudo_labels": 0 if (own := members.targets[chain]) is None else len(own.rows),
+        "pseudo_labels": 0 if (own := last.targets[chain]) is None else len(own.rows),
     }
-    if before is not None:
-        mean, error = gain(scores, before.scores)
-        kept = not settings.gate or (mean > 0 and mean >= settings.caution * error)
-        notes = [*before.notes, {**note, "kept": kept}]
-        if not kept:
-            return replace(before, notes=notes)
-        return State(members, vote, scores, evidence, notes)
-    return State(members, vote, scores, evidence, [{**note, "kept": True}])
+    if before is None:
+        return State(rounds, vote, scores, evidence, [{**note, "kept": True}])
+    mean, error = gain(scores, before.scores)
+    kept = not settings.gate or (mean > 0 and mean >= settings.caution * error)
+    notes = [*before.notes, {**note, "kept": kept}]
+    return State(rounds, vote, scores, evidence, notes) if kept else replace(before, notes=notes)
 
 
-def _expected_exponent(expert: str, number: int, settings: SelfTrainParams) -> float:
-    """How much of the classes' shares training has taken out of an expert: all of it if it saw every class equally
-    often, and in later rounds only in the labeled part of its batches."""
-    if expert.startswith(("linear", "probe")):
-        return 0.0
+def _expected_exponent(expert: str, settings: SelfTrainParams) -> float:
+    """How much of the classes' shares training has taken out of a member: all of it if it saw every class equally
+    often, and of a student only as much as labels had of its batches."""
     balanced = min(1.0, settings.oversampling + settings.logit_adjustment)
-    return balanced if not number else balanced * (1 - settings.unlabeled_share)
+    return balanced * (1 - settings.unlabeled_share) if STUDENTS in expert else balanced
 
 
 def _targets(run: Run, state: State, chain: Chain) -> Targets | None:
@@ -222,7 +224,7 @@ def _vote(
     probabilities, agreeing = [np.zeros((0, len(run.features.classes)), np.float32)], [np.zeros(0, np.float32)]
     for start in range(0, len(rows), ROWS):
         part = rows[start : start + ROWS]
-        logits, present = run.logits(state.round, chain, part, choice), run.presence(part)
+        logits, present = run.logits(state.rounds, chain, part, choice), run.presence(state.rounds, part)
         voted = state.vote(logits, present)
         same = state.vote.calibrated(logits).argmax(dim=-1) == voted.argmax(dim=-1)  # [E, n]
         weight = state.vote.weights[:, None] * present
@@ -235,18 +237,14 @@ def _vote(
 def _results(run: Run, pretrained: Pretrained, states: Mapping[Chain, State]) -> SelfTrained:
     state, features = states[BUNDLE], run.features
     choice = run.floor.choice(BUNDLE)
-    members, linear = state.round, run.floor.weights(BUNDLE, choice) if run.linear else []
-    frozen = [run.kind.frozen[run.kind.source(choice.view, start)] for start in run.kind.starts]
     bundle = Bundle(
         view=pretrained.views[choice.view],
-        linear=tuple(linear),
-        families=tuple(run.floor.views[choice.view]),
-        members=None if members.members is None else members.members.select(members.places[BUNDLE]),
-        starts=tuple(run.kind.starts),
-        frozen=tuple(one for one in frozen if one is not None),
+        linear=tuple(run.floor.weights(BUNDLE, choice)) if run.linear else (),
+        members=tuple((trained.family.name, trained.of(BUNDLE)) for one in state.rounds for trained in one.trained),
+        frozen={family.name: family.frozen for family in run.families if family.frozen is not None},
         vote=state.vote,
         classes=features.classes,
-        model=run.params.model,
+        params=run.params,
     )
     probabilities = _vote(run, state, BUNDLE, np.arange(len(features)))[0]
     for fold in run.fit.used:
@@ -275,8 +273,8 @@ def _pseudo_labels(run: Run, states: Mapping[Chain, State]) -> pd.DataFrame:
     names = np.array(run.features.classes, object)
     tables = [pd.DataFrame(columns=["clip_id", "fold", "round", "label", "confidence", "weight"])]
     for chain, state in states.items():
-        if (found := state.round.targets[chain]) is not None:
-            number = max(note["round"] for note in state.notes if note["kept"])
+        if (found := state.rounds[-1].targets[chain]) is not None:
+            number = state.rounds[-1].number
             columns = {"clip_id": run.features.clip_ids[found.rows], "fold": chain[0] if chain else -1, "round": number}
             columns |= {"label": names[found.probabilities.argmax(axis=1)]}
             columns |= {"confidence": found.probabilities.max(axis=1), "weight": found.weights}
@@ -285,17 +283,16 @@ def _pseudo_labels(run: Run, states: Mapping[Chain, State]) -> pd.DataFrame:
 
 
 def _curve(run: Run, states: Mapping[Chain, State]) -> pd.DataFrame:
-    """Losses of the members that vote in the end, a row a member and time."""
+    """Losses of the last members that vote, a row a family, member and time."""
     rows: list[dict[str, Any]] = []
-    every = max(1, run.params.self_train.steps // 10)
+    every = max(1, run.params.self_train.steps // OBSERVED)
     for chain, state in states.items():
-        if state.round.members is not None:
-            for seed, place in enumerate(state.round.places[chain]):
-                for time, loss in enumerate(state.round.members.losses[place], start=1):
-                    rows.append(
-                        {"fold": chain[0] if chain else -1, "seed": seed, "step": time * every, "loss": float(loss)}
-                    )
-    return pd.DataFrame(rows, columns=["fold", "seed", "step", "loss"])
+        for trained in state.rounds[-1].trained:
+            for seed, losses in enumerate(trained.of(chain).losses):
+                for time, loss in enumerate(losses, start=1):
+                    row = {"fold": chain[0] if chain else -1, "family": trained.family.name, "seed": seed}
+                    rows.append({**row, "step": time * every, "loss": float(loss)})
+    return pd.DataFrame(rows, columns=["fold", "family", "seed", "step", "loss"])
 
 
 def _expert_rows(run: Run, chain: Chain, state: State) -> list[dict[str, Any]]:
@@ -310,7 +307,7 @@ def _expert_rows(run: Run, chain: Chain, state: State) -> list[dict[str, Any]]:
             "weight": float(vote.weights[e]),
             "weighted_f1": weighted_f1(evidence.labels, predicted[e]) if len(evidence.labels) else None,
         }
-        for e, name in enumerate(run.experts)
+        for e, name in enumerate(run.experts(state.rounds))
     ]
 
 

@@ -26,11 +26,14 @@ def make_targets(
         probabilities: the vote's, [m, C].
         agreeing: [m], the share of the voting weight that names the vote's own class.
         thresholds: [C], from `class_thresholds`.
-        settings: `targets`, and `agreement`: the exponent that makes a weight in the loss of the share that agrees.
+        settings: `targets`, `sharpening` of soft ones, and `agreement`: the exponent that makes a weight in the loss of
+        the share that agrees.
     """
     weights = (agreeing**settings.agreement).astype(np.float32)
     if settings.targets == "soft":
-        return Targets(rows, probabilities, weights, hard=False) if len(rows) else None
+        sharp = probabilities.astype(np.float64) ** settings.sharpening
+        sharp = (sharp / np.maximum(sharp.sum(axis=1, keepdims=True), 1e-30)).astype(np.float32)
+        return Targets(rows, sharp, weights, hard=False) if len(rows) else None
     label = probabilities.argmax(axis=1)
     taken = probabilities.max(axis=1, initial=0) >= thresholds[label]
     hard = np.eye(probabilities.shape[1], dtype=np.float32)[label]

@@ -19,6 +19,9 @@ LEAST, MOST = 0.5, 2.0
 
 EM_ROUNDS = 200
 
+STUDENTS = "-students"
+"""Ends the name of a family whose members learned of unlabeled clips."""
+
 
 @dataclass(frozen=True)
 class Vote:
@@ -49,16 +52,19 @@ class Vote:
 
 
 def prior_weights(experts: Sequence[str], settings: SelfTrainParams) -> NDArray[np.float64]:
-    """The voting weights before any evidence, [E]: `published` ones for heads, none for the linear floor; all equal; or
-    those that learned weights are drawn to. Names are `<family> <modality or fused>`."""
+    """The voting weights before any evidence, [E]: those published for MR-CCL's heads (the last round's), which leave
+    out all others; all equal; or those that learned weights are drawn to. Names are `<family> <modality or fused>`."""
+    if settings.voting == "published":
+        heads = np.array([PUBLISHED[name.split(" ")[-1]] for name in experts])
+        for kind in (f"mrccl{STUDENTS}", "mrccl"):
+            own = np.array([name.startswith(kind) for name in experts])
+            if own.any():
+                return heads * own
+        return heads
     if settings.voting == "equal":
         return np.ones(len(experts))
-    heads = np.array([PUBLISHED[name.rsplit(" ", 1)[1]] for name in experts])
-    linear = np.array([name.startswith("linear") for name in experts])
-    if settings.voting == "published":
-        return heads * ~linear if (~linear).any() else heads
     fused = np.array([name.endswith(" fused") for name in experts])
-    return np.where(fused, 1.0, settings.unimodal_weight)
+    return np.where(fused, 1.0, settings.unimodal_weight if fused.any() else 1.0)
 
 
 def decide_vote(
@@ -122,18 +128,19 @@ def learn_weights(
     return weights.astype(np.float32)
 
 
-def expert_presence(present: Tensor, families: int, starts: int, heads: int) -> Tensor:
+def expert_presence(present: Tensor, linear: bool, members: int, heads: int) -> Tensor:
     """Which clips each expert sees something of: bool [N, M] of modalities -> bool [E, N].
 
     Args:
         present: which modalities each clip has.
-        families: of linear experts; each has one on all modalities and, where there are several, one on each alone.
-        starts, heads: kinds of members, and the heads that each has: of each modality alone, if any, then of all.
+        linear: whether there is the floor, on all modalities and, where there are several, on each alone.
+        members, heads: how many kinds of members, and the heads that each has: of each modality alone, if any, then
+        all.
     """
     several, together = present.T, present.any(dim=1)[None]  # [M, N], [1, N]
-    linear = [together, several] if len(several) > 1 else [together]
+    floor = [together, several] if len(several) > 1 else [together]
     own = [several[: heads - 1], together] if heads else []
-    rows = [*linear * families, *own * starts]
+    rows = [*floor * linear, *own * members]
     return torch.cat(rows) if rows else torch.zeros(0, len(present), dtype=torch.bool)
 
 

@@ -38,14 +38,11 @@ def make_features(labeled=45, unlabeled=40, test=15, *, noise=1.0, folds=3, seed
 def small_params(**sections):
     """Parameters of a small, quick model; `sections` are merged in, one mapping a section."""
     values = {
-        "model": {"width": 8, "heads": 2, "components": 16},
+        "model": {"width": 8, "heads": 2, "components": 16, "normalise": "corpus"},
         "pretrain": {"epochs": 3, "batch_size": 32},
         "self_train": {
             "steps": 30,
             "batch_size": 16,
-            "seeds": 2,
-            "thresholds": "published",
-            "threshold": 0.4,
             "learning_rate": 5e-3,
         },
     }

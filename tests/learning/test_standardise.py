@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from mer.learning import standardise
 from mer.learning.standardise import fit_standardiser, standardiser_tensors, standardisers_from
-from mer.training import standardise
 
 
 @pytest.fixture
@@ -43,7 +43,27 @@ def test_components_are_the_principal_ones(x):
     plain = fit_standardiser(x, ALL, components=0)(x, ALL)
     z = fit_standardiser(x, ALL, components=3)(x, ALL)
     variances = np.linalg.svd(plain, compute_uv=False)[:3] ** 2
-    np.testing.assert_allclose((z**2).sum(axis=0), variances, rtol=1e-3)
+    np.testing.assert_allclose((z**2).sum(axis=0), variances / variances.mean() * 200, rtol=1e-3)
+
+
+def test_whitened_components_have_the_same_variance(x):
+    x[:, 5] = x[:, 4] + x[:, 5] / 100
+    z = fit_standardiser(x, ALL, components=3, whiten=True)(x, ALL)
+    np.testing.assert_allclose((z**2).mean(axis=0), 1, rtol=1e-3)
+
+
+@pytest.mark.parametrize(("width", "components"), [(5, 0), (60, 8), (400, 16)])
+@pytest.mark.parametrize("grouped", [False, True])
+def test_noise_weighs_the_same_in_every_modality(width, components, grouped):
+    """The mean variance of the columns is one, however many there were and however they correlate."""
+    rng = np.random.default_rng(width)
+    x = (rng.normal(size=(300, 6)) @ rng.normal(size=(6, width)) + rng.normal(size=(300, width))).astype(np.float32)
+    x[:, 0] = 1.0
+    groups = np.arange(300) % 7 if grouped else None
+    present = np.arange(300) % 5 > 0
+    z = fit_standardiser(x, present, components, groups)(x, present, groups)[present]
+    varying = z.std(axis=0) > 0
+    assert (z[:, varying] ** 2).mean() == pytest.approx(1, rel=1e-3)
 
 
 def test_within_groups_the_group_no_longer_shows():
@@ -57,6 +77,15 @@ def test_within_groups_the_group_no_longer_shows():
         assert z[groups == group].std() == pytest.approx(1, abs=0.15)
     unknown = fitted(x, ALL, np.full(200, -1))
     np.testing.assert_allclose(unknown, fitted(x, ALL), atol=1e-6)
+
+
+def test_guessed_groups_keep_the_statistics_of_training(x):
+    groups = np.repeat([0, 1], 100)
+    x[100:] += 20
+    fitted = fit_standardiser(x, ALL, components=0, groups=groups, guessed=True)
+    whole = fitted(x, ALL, groups)
+    np.testing.assert_allclose(fitted(x[:1], ALL[:1], groups[:1]), whole[:1], atol=1e-5)
+    assert abs(whole[100:].mean()) < 0.2
 
 
 def test_no_clip_present_is_no_fault(x):
