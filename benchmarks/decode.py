@@ -180,7 +180,7 @@ def same_frames(media: Media, frames: list[NDArray[np.uint8]], numbers: list[int
 def find_ffmpeg() -> str | None:
     """ffmpeg on the PATH, or the one that the `imageio-ffmpeg` package brings."""
     try:
-        import imageio_ffmpeg  # type: ignore[import-not-found]
+        import imageio_ffmpeg
     except ImportError:
         return shutil.which("ffmpeg")
     return shutil.which("ffmpeg") or str(imageio_ffmpeg.get_ffmpeg_exe())

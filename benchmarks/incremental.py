@@ -20,7 +20,8 @@ import pandas as pd
 
 from benchmarks.decode import make_clip
 from benchmarks.store import PRINT_PEAK
-from mer.clips import ClipTable, write_clips
+from mer.clips import write_clips
+from mer.extraction.sources import file_digests
 
 STAGE = (
     """
@@ -31,11 +32,7 @@ from mer.extraction.decode import decode_corpus
 from mer.params import ComputeParams, DecodeParams
 
 table, root, out, workers = sys.argv[1:]
-report = decode_corpus(
-    read_clips(table), Path(root), DecodeParams(), ComputeParams(workers=int(workers)),
-    Path(out) / "media", Path(out) / "quarantine.parquet",
-)
-print(report, end="   ")
+decode_corpus(read_clips(table), Path(root), DecodeParams(), ComputeParams(workers=int(workers)), Path(out))
 """
     + PRINT_PEAK
 )
@@ -53,9 +50,9 @@ def grow(root: Path, original: bytes, count: int) -> None:
 
 def table(path: Path, count: int) -> Path:
     ids = [f"{number:06d}" for number in range(count)]
-    rows = pd.DataFrame({"clip_id": ids, "path": [f"{name}.mp4" for name in ids], "split": "unlabeled"})
-    rows = rows.assign(label=None, group=None, transcript=None, fold=None)
-    write_clips(path, ClipTable(rows, ("a", "b")))
+    paths = [f"{name}.mp4" for name in ids]
+    digests = list(file_digests(path.parent / "corpus", paths))
+    write_clips(path, pd.DataFrame({"clip_id": ids, "path": paths, "sha256": digests}))
     return path
 
 

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from itertools import chain, combinations
 
-from mer.clips import read_clips, read_test_labels
+from mer.clips import read_labels, read_test_labels
 from mer.evaluation.evaluate import evaluate
-from mer.learning.features import MODALITIES
+from mer.learning.features import MODALITIES, read_labeled_features
 from mer.params import Params, load_params, parse_params
 from mer.pretraining.pretrain import pretrain
 from mer.self_training.self_train import self_train
-from mer.stage import read_features
 
 
 def scores(params: Params, modalities: tuple[str, ...]) -> list[str]:
@@ -24,9 +23,9 @@ def scores(params: Params, modalities: tuple[str, ...]) -> list[str]:
     values = params.model_dump()
     values["model"]["modalities"] = modalities
     chosen = parse_params(values)
-    features = read_features(modalities)
+    features = read_labeled_features(modalities)
     predictions = self_train(features, pretrain(features, chosen), chosen).predictions
-    clips, test_labels = read_clips("data/clips.parquet"), read_test_labels("data/test_labels.parquet")
+    clips, test_labels = read_labels("data/labels.parquet"), read_test_labels("data/test_labels.parquet")
     metrics = evaluate(predictions, clips, test_labels, params.evaluate).metrics
     return [_cell(metrics[part]) if part in metrics else "" for part in ("out_of_fold", "test")]
 

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from transformers import HubertConfig, HubertModel
 
 from mer.encoders.linear import PackedLinear
-from mer.encoders.speech_features import SpeechFeatures
+from mer.encoders.speech.features import SpeechFeatures
 from mer.params import AudioParams
 
 RATE = 16_000

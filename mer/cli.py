@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mer import cache_cli
+from mer import cache_cli, encoders_cli
 from mer.errors import MerError
+from mer.machine import explain
 
 app = typer.Typer(
     help="Multimodal emotion recognition from short video clips.",
@@ -20,18 +22,27 @@ app = typer.Typer(
 )
 
 app.add_typer(cache_cli.app, name="cache")
+app.add_typer(encoders_cli.app, name="encoders")
 
 # Commands import what they need when they run: `mer --help` should not wait for torch.
 
 
 @app.command()
 def show(
-    metrics: Annotated[Path, typer.Argument(help="Metrics of an evaluation")] = Path("metrics/evaluate.json"),
+    path: Annotated[Path | None, typer.Argument(help="Metrics of an evaluation, or a bundle; the last run's")] = None,
+    bundle: Annotated[
+        bool, typer.Option("--bundle", help="Tell what a bundle learned from, and how good it was")
+    ] = False,
 ) -> None:
-    """Print the weighted-F1 of the last run with its interval."""
+    """Print the weighted-F1 of the last run with its interval, or what a trained bundle is."""
+    if bundle:
+        from mer.about import tell
+
+        print(tell(path or Path("data/models/bundle")))
+        return
     from mer.evaluation.headline import headline
 
-    print(headline(metrics))
+    print(headline(path or Path("metrics/evaluate.json")))
 
 
 @app.command()
@@ -40,13 +51,19 @@ def predict(
     bundle: Annotated[Path, typer.Option(help="Trained bundle")] = Path("data/models/bundle"),
     transcript: Annotated[str, typer.Option(help="What is said, where it is known; goes with a single file")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON a file")] = False,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(help="Where encoders lie now: audio=, face=, detector=, text= or asr= and a path; repeatable"),
+    ] = None,
 ) -> None:
     """Predict the emotion of new clips with a trained bundle."""
     from mer.predict import Predictor
 
     if transcript and len(files) > 1:
         raise MerError("--transcript goes with a single file")
-    predictor = Predictor(bundle)
+    predictor = Predictor(bundle, dict(map(_weights, weights or [])))
+    if predictor.warning is not None:
+        print(predictor.warning, file=sys.stderr)
     failed = False
     for file in files:
         prediction = predictor.predict(file, transcript)
@@ -54,6 +71,33 @@ def predict(
         print(json.dumps(prediction.as_dict(), ensure_ascii=False) if as_json else prediction, flush=True)
     if failed:
         raise typer.Exit(1)
+
+
+def _weights(option: str) -> tuple[str, str]:
+    name, equals, path = option.partition("=")
+    if not equals or not path:
+        raise MerError(f"--weights {option}: expected a name, '=' and a path, such as audio=/models/hubert")
+    return name, path
+
+
+@app.command()
+def preset(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Presets to apply, in order; none lists what there is")
+    ] = None,
+    params: Annotated[Path, typer.Option(help="The params file to change")] = Path("params.yaml"),
+    folder: Annotated[Path, typer.Option(help="Where the presets are")] = Path("presets"),
+) -> None:
+    """Set the params that a preset names, and print what changed; all else in the file stays as it is."""
+    from mer.params.preset import apply_presets, missing_folders, presets, read_preset
+
+    if not names:
+        print("\n".join(f"{name:12} {about}" for name, about in presets(folder).items()) or f"no presets in {folder}/")
+        return
+    changes = apply_presets(names, params, folder)
+    print("\n".join(map(str, changes)) or f"{params} has these values already")
+    for path in missing_folders({key: value for name in names for key, value in read_preset(name, folder).items()}):
+        print(f"{path} is not there yet: make encoders")
 
 
 @app.command()
@@ -64,12 +108,12 @@ def compare(
     b: Annotated[str, typer.Argument(help="The same, for the run to hold against it")] = "data/predictions.parquet",
 ) -> None:
     """Say whether B is better than A: paired bootstrap of the difference in weighted-F1, over clips and seeds."""
-    from mer.clips import read_clips, read_test_labels
+    from mer.clips import read_labels, read_test_labels
     from mer.evaluation.compare import compare
     from mer.evaluation.runs import read_predictions
     from mer.params import load_params
 
-    clips, test_labels = read_clips("data/clips.parquet"), read_test_labels("data/test_labels.parquet")
+    clips, test_labels = read_labels("data/labels.parquet"), read_test_labels("data/test_labels.parquet")
     runs_a, runs_b = ([read_predictions(name) for name in names.split(",")] for names in (a, b))
     print(f"A = {a}\nB = {b}")
     for comparison in compare(runs_a, runs_b, clips, test_labels, load_params().evaluate):
@@ -84,7 +128,7 @@ def convert(
     folder: Annotated[Path, typer.Argument(help="Hugging Face folder to write")],
 ) -> None:
     """Write a fairseq checkpoint as a Hugging Face folder in safetensors."""
-    from mer.encoders.checkpoint import convert_checkpoint
+    from mer.encoders.speech.checkpoint import convert_checkpoint
 
     convert_checkpoint(checkpoint, folder)
 
@@ -95,3 +139,8 @@ def main() -> None:
         app()
     except MerError as error:
         sys.exit(f"error: {error}")
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # who read our output has gone; do not complain to him at the end
+        sys.exit(1)
+    except (OSError, MemoryError) as error:
+        sys.exit(f"error: {explain(error)}")

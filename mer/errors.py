@@ -1,6 +1,8 @@
-"""The two kinds of failure: one that the user can mend, and one that costs a single clip."""
+"""The kinds of failure: what the user can mend, what costs a single clip, and what the machine did."""
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 
 class MerError(Exception):
@@ -8,4 +10,21 @@ class MerError(Exception):
 
 
 class ClipError(MerError):
-    """A fault of one clip: it is noted in the quarantine table, and the run goes on."""
+    """A fault of one clip: it is noted in the quarantine table, and the run goes on.
+
+    `error` is its stable name there. It is remembered and the clip not tried again, unless it is `transient`: then a
+    limit of the params was met, and the next run tries again.
+    """
+
+    error: ClassVar[str] = "clip_error"
+    transient: ClassVar[bool] = False
+
+
+class MachineError(ClipError):
+    """What the machine did to a clip: a worker killed, no memory, no space, a file that may not be read.
+
+    It says nothing of the clip: it is never remembered and never in a result. The stage tries once more, then fails.
+    """
+
+    error = "machine"
+    transient = True

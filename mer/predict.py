@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mer.about import warning
+from mer.encoders.asr.load import load_transcriber
 from mer.encoders.base import Encoder, Features
 from mer.encoders.face.cropper import FaceCropper
 from mer.encoders.face.crops import from_record, to_record
 from mer.encoders.face.load import load_face_encoder
-from mer.encoders.speech_features import SpeechFeatures
+from mer.encoders.speech.features import SpeechFeatures
 from mer.encoders.text.load import load_text_encoder
 from mer.encoders.text.tfidf import TfidfTextEncoder
 from mer.errors import ClipError, MerError
 from mer.media.record import MediaRecord
 from mer.media.sandbox import decode_safely
-from mer.params import Params, parse_params
+from mer.params import Params
+from mer.provenance import Provenance, read_provenance
 from mer.self_training.bundle import Bundle, load_bundle
-
-EXTRACTION = ("decode", "audio", "face", "text")
-"""Sections of the params that decide the features, kept in the bundle."""
 
 
 @dataclass(frozen=True)
@@ -63,21 +62,35 @@ class Prediction:
 class Predictor:
     """A bundle with its encoders loaded; predicts any number of files.
 
+    `weights` says where encoders lie now, by what they encode (`audio`, `face`, `detector`, `text`, `asr`); without it
+    they are looked for where they were in training.
+
     Raises:
-        MerError: the bundle is missing or broken, or an encoder is not the one that it was trained with.
+        MerError: the bundle is missing or broken, or an encoder is not there, or not the one that it was trained with.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, weights: Mapping[str, str] | None = None) -> None:
         self.bundle: Bundle = load_bundle(folder)
-        self.params: Params = parse_params(self.bundle.extra["extraction"], source=f"{folder}/bundle.json")
-        self.encoders = load_encoders(self.params, Path(folder) / "text", self.bundle.model.modalities)
-        self.cropper = FaceCropper(self.params.face)
+        self.warning = warning(self.bundle.extra)
+        """What to know before believing a prediction, in a line; None where nothing speaks against it."""
+        made: Provenance = read_provenance(self.bundle.extra, Path(folder), weights or {})
+        self.params: Params = made.params
+        modalities = self.bundle.model.modalities
+        self.encoders = load_encoders(self.params, Path(folder) / "text", modalities)
         for name, encoder in self.encoders.items():
-            if encoder.fingerprint != self.bundle.extra["fingerprints"][name]:
-                raise MerError(f"{folder}: the {name} encoder is not the one that the bundle was trained with")
+            made.check(name, encoder)
+        self.cropper = FaceCropper(self.params.face) if "face" in modalities else None
+        if self.cropper is not None:
+            made.check("face_crops", self.cropper)
+        self.transcriber = load_transcriber(self.params.transcribe) if "text" in modalities else None
+        if self.transcriber is not None:
+            made.check("transcripts", self.transcriber)
 
     def predict(self, path: str | Path, transcript: str = "") -> Prediction:
-        """Predict one video or audio file; a file that does not decode gives a `Prediction` with an error."""
+        """Predict one video or audio file; a file that does not decode gives a `Prediction` with an error.
+
+        Without a transcript, the recogniser of `transcribe.asr` listens, if the bundle was trained with one.
+        """
         try:
             features = self._extract(decode_safely(Path(path), self.params.decode), transcript)
         except ClipError as error:
@@ -94,8 +107,11 @@ class Predictor:
         return Prediction(str(path), max(by_class, key=by_class.__getitem__), by_class, present)
 
     def _extract(self, record: MediaRecord, transcript: str) -> dict[str, Features]:
-        items: dict[str, Any] = {"audio": record.waveform(), "text": transcript}
-        if "face" in self.encoders:
+        waveform = record.waveform()
+        if not transcript.strip() and self.transcriber is not None and len(waveform):
+            transcript = self.transcriber.transcribe([waveform])[0].text
+        items: dict[str, Any] = {"audio": waveform, "text": transcript}
+        if self.cropper is not None:
             faces = self.cropper.crop(record.images(), record.timestamps)
             items["face"] = from_record(to_record(faces)).crops  # through JPEG, as in training
         return {name: encoder.encode([items[name]])[0] for name, encoder in self.encoders.items()}
@@ -110,18 +126,10 @@ def load_encoders(params: Params, fitted_text: Path, modalities: tuple[str, ...]
             TfidfTextEncoder.load(fitted_text) if params.text.encoder == "tfidf" else load_text_encoder(params.text)
         ),
     }
-    return {name: loaders[name]() for name in modalities}
-
-
-def save_bundle(folder: str | Path, bundle: Bundle, params: Params, features: str | Path = "data/features") -> None:
-    """Save a bundle with all that `Predictor` needs: extraction params, fingerprints, the fitted text encoder."""
-    folder, fitted = Path(folder), Path(features) / "text" / "encoder"
-    shutil.rmtree(folder, ignore_errors=True)
-    encoders = load_encoders(params, fitted, bundle.model.modalities)
-    extra = {
-        "extraction": {name: getattr(params, name).model_dump(mode="json") for name in EXTRACTION},
-        "fingerprints": {name: encoder.fingerprint for name, encoder in encoders.items()},
-    }
-    replace(bundle, extra=extra).save(folder)
-    if params.text.encoder == "tfidf" and "text" in encoders:
-        shutil.copytree(fitted, folder / "text")
+    encoders = {}
+    for name in modalities:
+        try:
+            encoders[name] = loaders[name]()
+        except MerError as error:
+            raise MerError(f"{error}; where it lies elsewhere now: `mer predict --weights {name}=FOLDER`") from None
+    return encoders

@@ -1,51 +1,70 @@
-"""What the stage scripts share: params in, one line for a user's mistake, notes on the work done."""
+"""What the stage scripts share: params in, one line for what went wrong, notes on the work done."""
 
 from __future__ import annotations
 
 import json
+import sqlite3
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
+import pyarrow as pa
 
-from mer.clips import read_clips
 from mer.errors import MerError
-from mer.learning.features import FeatureSet, build_feature_set
+from mer.lifeline import stage_alone
+from mer.machine import explain
 from mer.params import Params, load_params
-from mer.store.fill import FillReport
-from mer.store.tables import read_utterances
+
+KEPT = "what was finished is kept; run again to go on"
+
+
+class Work(Protocol):
+    """What a per-clip step did."""
+
+    @property
+    def computed(self) -> int: ...
+
+    @property
+    def cached(self) -> int: ...
+
+    @property
+    def failed(self) -> Mapping[str, Any]: ...
 
 
 def run(stage: Callable[[Params], None]) -> None:
-    """Run a stage's function on the params of the working directory; exit 1 with one line on a `MerError`."""
+    """Run a stage's function on the params of the working directory; exit 1 with one line where it fails.
+
+    A fault of the code itself keeps its traceback. The stage ends with the DVC that started it: see `mer.lifeline`.
+    """
     try:
-        stage(load_params())
+        with stage_alone(Path(sys.argv[0]).stem):
+            stage(load_params())
     except MerError as error:
         sys.exit(f"error: {error}")
+    except (OSError, MemoryError, pa.ArrowMemoryError, sqlite3.OperationalError) as error:
+        sys.exit(f"error: {_machine(error)}; {KEPT}")
     except KeyboardInterrupt:
-        sys.exit("interrupted: what was finished is kept; run again to go on")
+        sys.exit(f"interrupted: {KEPT}")
 
 
-def read_features(modalities: Sequence[str]) -> FeatureSet:
-    """The clip table joined with the utterance tables of the modalities asked for."""
-    tables = {name: read_utterances(f"data/features/{name}/utterance.parquet") for name in modalities}
-    return build_feature_set(read_clips("data/clips.parquet"), tables)
+def _machine(error: Exception) -> str:
+    if isinstance(error, OSError | MemoryError):
+        return explain(error)
+    return " ".join(str(error).split())
 
 
-def note_work(stage: str, **reports: FillReport) -> None:
-    """Print, and leave in metrics/work/, how many results a run computed and how many it found in the cache.
+def note_work(stage: str, **steps: Work) -> None:
+    """Leave in metrics/work/ how many results a run computed and how many it found in the cache.
 
     The folder is no out of any stage and not in git: it tells of the last run, where outs tell of the parameters.
     """
     counts = {
-        name: {"computed": report.done, "cached": report.cached, "failed": len(report.failed)}
-        for name, report in reports.items()
+        name: {"computed": step.computed, "cached": step.cached, "failed": len(step.failed)}
+        for name, step in steps.items()
     }
     write_json(f"metrics/work/{stage}.json", counts)
-    for name, of in counts.items():
-        print(f"{name}: {of['computed']} computed, {of['cached']} from the cache, {of['failed']} failed")
 
 
 def write_curve(path: str | Path, rows: pd.DataFrame) -> None:

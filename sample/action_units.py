@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
+from sample.forms import Expression
 from sample.params import FaceKnobs
 
 Tracks = dict[int, NDArray[np.float64]]
@@ -15,28 +18,46 @@ JAW_DROP, BLINK = 26, 45
 
 PROTOTYPES: dict[str, dict[int, float]] = {
     "neutral": {},
-    "angry": {4: 1.0, 5: 0.5, 7: 0.8, 23: 1.0},
-    "happy": {6: 0.8, 12: 1.0},
-    "sad": {1: 1.0, 4: 0.5, 15: 1.0},
-    "worried": {1: 0.8, 2: 0.3, 4: 0.7, 20: 0.9},
-    "surprise": {1: 1.0, 2: 1.0, 5: 1.0, 26: 0.8},
+    "hot anger": {4: 1.0, 5: 0.7, 7: 0.6, 23: 0.6, 26: 0.5},
+    "cold anger": {4: 0.9, 7: 1.0, 23: 1.0},
+    "elation": {6: 1.0, 12: 1.0, 26: 0.4},
+    "contentment": {6: 0.4, 12: 0.7},
+    "despair": {1: 1.0, 4: 0.9, 15: 0.8, 20: 0.5, 26: 0.4},
+    "grief": {1: 0.9, 4: 0.3, 15: 1.0},
+    "panic": {1: 1.0, 2: 0.7, 4: 0.7, 5: 0.9, 20: 1.0, 26: 0.4},
+    "unease": {1: 0.7, 4: 0.8, 20: 0.4, 23: 0.3},
+    "delight": {1: 0.9, 2: 1.0, 5: 0.8, 12: 0.5, 26: 0.7},
+    "shock": {1: 1.0, 2: 1.0, 4: 0.2, 5: 1.0, 26: 0.9},
 }
+
+RESTING = (1, 2, 4, 7, 12, 15, 23)
+"""Units in which one person's face at rest differs from another's."""
+
+
+def draw_resting_face(rng: np.random.Generator, knobs: FaceKnobs) -> dict[int, float]:
+    """A speaker's own activation of units at rest, from drooping corners of the mouth to a lowered brow."""
+    return {unit: abs(float(rng.normal(0, knobs.resting))) for unit in RESTING}
 
 
 def draw_tracks(
-    rng: np.random.Generator, emotion: str, loudness: NDArray[np.float64], fps: int, knobs: FaceKnobs
+    rng: np.random.Generator,
+    expression: Expression,
+    resting: Mapping[int, float],
+    loudness: NDArray[np.float64],
+    fps: int,
+    knobs: FaceKnobs,
 ) -> Tracks:
-    """Action units of a face that expresses `emotion` while it speaks with `loudness` [frames] in 0..1."""
-    frames = len(loudness)
-    time = np.arange(frames) / fps
-    expression = rng.uniform(*knobs.intensity) * _onset_apex_offset(rng, time)
-    prototype = PROTOTYPES[emotion]
+    """Action units of a face that shows `expression` over its `resting` one; `loudness` [frames] is in 0..1."""
+    time = np.arange(len(loudness)) / fps
+    course = expression.strength * _onset_apex_offset(rng, time)
+    prototype = PROTOTYPES[expression.form]
     tracks: Tracks = {}
     for unit in UNITS:
-        strength = prototype.get(unit, 0.0) * rng.uniform(0.7, 1.15)
+        peak = prototype.get(unit, 0.0) * rng.uniform(0.7, 1.15)
         if rng.random() < knobs.unit_dropout:
-            strength = 0.0
-        tracks[unit] = np.clip(strength * expression + knobs.stray * _drift(rng, time), 0.0, 1.3)
+            peak = 0.0
+        moved = peak * course + resting.get(unit, 0.0) + knobs.stray * _drift(rng, time)
+        tracks[unit] = np.clip(moved, 0.0, 1.3)
     tracks[JAW_DROP] = tracks[JAW_DROP] + rng.uniform(0.25, 0.5) * loudness
     tracks[BLINK] = _blinks(rng, time)
     return tracks

@@ -67,6 +67,7 @@ def draw_face(canvas: Canvas, look: Look, units: dict[int, float]) -> None:
         _brow(canvas, look, units, side)
     _nose(canvas, look)
     _mouth(canvas, look, units)
+    canvas.draw()
 
 
 def _head(canvas: Canvas, look: Look, units: dict[int, float]) -> None:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sample.action_units import draw_tracks
+from sample.action_units import draw_resting_face, draw_tracks
 from sample.face import draw_look
 from sample.params import CorpusParams, load_params
 from sample.phonemes import draw_boundaries, syllables
@@ -26,7 +26,7 @@ from sample.voice import RATE, draw_speaker, speak
 
 # Random streams: of a clip, and of a speaker (who is no clip, so takes a number below the first one).
 VOICE, FACE, SCENE = 1, 2, 3
-SPEAKER_LOOK, SPEAKER_VOICE = 1000, 2000
+SPEAKER_LOOK, SPEAKER_VOICE, SPEAKER_RESTING = 1000, 2000, 3000
 
 
 def make_corpus(params: CorpusParams, folder: Path) -> None:
@@ -75,7 +75,7 @@ def make_sound(params: CorpusParams, clip: ClipScript) -> NDArray[np.float32]:
     """The clip's speech [samples] at 16 kHz; a clip without a voice has the length that its sentence would take."""
     rng = clip_rng(params, clip.number, VOICE)
     speaker = draw_speaker(clip_rng(params, 0, SPEAKER_VOICE + clip.speaker))
-    prosody = draw_prosody(rng, clip.voice or "neutral", params.voice)
+    prosody = draw_prosody(rng, clip.voice)
     spoken = syllables(clip.sentence.chinese)
     boundaries, seconds = draw_boundaries(rng, len(spoken), speaker.rate * 2**prosody.rate, params.seconds)
     return draw_recording(rng, speak(rng, speaker, prosody, spoken, boundaries, seconds), params.voice)
@@ -90,9 +90,9 @@ def make_frames(params: CorpusParams, clip: ClipScript, waveform: NDArray[np.flo
     if clip.face is None:
         return render(rng, scene, poses, None)
     look = draw_look(clip_rng(params, 0, SPEAKER_LOOK + clip.speaker))
-    tracks = draw_tracks(
-        clip_rng(params, clip.number, FACE), clip.face, loudness(waveform, count), params.fps, params.face
-    )
+    resting = draw_resting_face(clip_rng(params, 0, SPEAKER_RESTING + clip.speaker), params.face)
+    rng_of_face = clip_rng(params, clip.number, FACE)
+    tracks = draw_tracks(rng_of_face, clip.face, resting, loudness(waveform, count), params.fps, params.face)
     return render(rng, scene, poses, (look, tracks))
 
 

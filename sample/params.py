@@ -24,7 +24,10 @@ class Section(BaseModel):
 class FaceKnobs(Section):
     agreement: Fraction
     absent: Fraction
-    intensity: tuple[Fraction, Fraction]
+    clear: Fraction
+    strength: tuple[Fraction, Fraction]
+    faint: tuple[Fraction, Fraction]
+    resting: Fraction
     unit_dropout: Fraction
     stray: Fraction
 
@@ -32,7 +35,9 @@ class FaceKnobs(Section):
 class VoiceKnobs(Section):
     agreement: Fraction
     absent: Fraction
-    intensity: tuple[Fraction, Fraction]
+    clear: Fraction
+    strength: tuple[Fraction, Fraction]
+    faint: tuple[Fraction, Fraction]
     noisy: Fraction
     snr_db: tuple[float, float]
     reverberant: Fraction
@@ -42,7 +47,6 @@ class TextKnobs(Section):
     agreement: Fraction
     absent: Fraction
     ambiguous: Fraction
-    named: Fraction
 
 
 class CorpusParams(Section):
@@ -50,7 +54,7 @@ class CorpusParams(Section):
     labeled: Count
     unlabeled: Count
     test: Count
-    speakers: Count
+    speakers: Annotated[int, Field(ge=1, le=1000)]
     seconds: tuple[Positive, Positive]
     width: Annotated[int, Field(ge=160, multiple_of=2)]
     height: Annotated[int, Field(ge=120, multiple_of=2)]
@@ -64,7 +68,7 @@ class CorpusParams(Section):
 class HubertParams(Section):
     seed: int
     units: Annotated[int, Field(ge=2)]
-    channels: Count
+    channels: Annotated[int, Field(ge=2, multiple_of=2)]
     hidden: Count
     layers: Count
     heads: Count

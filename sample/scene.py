@@ -34,7 +34,7 @@ def draw_scene(rng: np.random.Generator, width: int, height: int) -> Scene:
         background=_background(rng, width, height),
         light=_light(rng, width, height),
         grain=_grain(rng, width + GRAIN_MARGIN, height + GRAIN_MARGIN),
-        blur=rng.uniform(0.3, 1.0),
+        blur=rng.uniform(0.3, 0.9),
     )
 
 
@@ -67,7 +67,7 @@ def render(
         if face is not None:
             look, tracks = face
             draw_face(Canvas(image, pose), look, {unit: float(track[t]) for unit, track in tracks.items()})
-        cv2.GaussianBlur(image, (0, 0), scene.blur, dst=image)
+        cv2.GaussianBlur(image, (3, 3), scene.blur, dst=image)
         cv2.multiply(image, scene.light, dst=image, dtype=cv2.CV_8U)
         top, left = rng.integers(0, GRAIN_MARGIN, 2)
         grain = scene.grain[top : top + image.shape[0], left : left + image.shape[1]]

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sample.params import CorpusParams
+from sample.forms import FORMS, Expression
+from sample.params import CorpusParams, FaceKnobs, VoiceKnobs
 from sample.sentences import Sentence, draw_sentence
 
 SPLITS = ("labeled", "unlabeled", "test")
@@ -43,7 +44,7 @@ VALENCE = {"neutral": 0.0, "angry": -2.8, "happy": 3.0, "sad": -2.6, "worried": 
 
 @dataclass(frozen=True)
 class ClipScript:
-    """One clip before it is rendered. `face` and `voice` are the expressed classes, None where absent."""
+    """One clip before it is rendered. `face` and `voice` are None where absent."""
 
     name: str
     number: int
@@ -51,8 +52,8 @@ class ClipScript:
     label: str
     valence: float
     speaker: int
-    face: str | None
-    voice: str | None
+    face: Expression | None
+    voice: Expression | None
     sentence: Sentence
     has_text: bool
 
@@ -77,34 +78,46 @@ def clip_rng(params: CorpusParams, number: int, purpose: int) -> np.random.Gener
 
 def _draw_clip(params: CorpusParams, number: int, split: str, label: str) -> ClipScript:
     rng = clip_rng(params, number, 0)
-    text = _express(rng, label, params.text.agreement, TEXT_CONFUSIONS)
+    form = str(rng.choice(FORMS[label]))
+    said = _confused(rng, form, label, params.text.agreement, TEXT_CONFUSIONS)
     ambiguous = rng.random() < params.text.ambiguous
-    speaker = int(rng.integers(params.speakers))
     return ClipScript(
         name=f"sample_{number:08d}",
         number=number,
         split=split,
         label=label,
         valence=round(float(np.clip(VALENCE[label] + rng.normal(0, 0.8), -5, 5)), 1),
-        speaker=speaker,
-        face=None
-        if rng.random() < params.face.absent
-        else _express(rng, label, params.face.agreement, FACE_CONFUSIONS),
-        voice=None
-        if rng.random() < params.voice.absent
-        else _express(rng, label, params.voice.agreement, VOICE_CONFUSIONS),
-        sentence=draw_sentence(rng, None if ambiguous else text, speaker, params.text.named),
+        speaker=int(rng.integers(params.speakers)),
+        face=_express(rng, form, label, params.face, FACE_CONFUSIONS),
+        voice=_express(rng, form, label, params.voice, VOICE_CONFUSIONS),
+        sentence=draw_sentence(rng, None if ambiguous else said),
         has_text=bool(rng.random() >= params.text.absent),
     )
 
 
 def _express(
-    rng: np.random.Generator, label: str, agreement: float, confusions: Mapping[str, Mapping[str, float]]
+    rng: np.random.Generator,
+    form: str,
+    label: str,
+    knobs: FaceKnobs | VoiceKnobs,
+    confusions: Mapping[str, Mapping[str, float]],
+) -> Expression | None:
+    """What a modality shows of the form, clearly or faintly; independent of the others, so that where one is faint
+    another is mostly clear."""
+    if rng.random() < knobs.absent:
+        return None
+    shown = _confused(rng, form, label, knobs.agreement, confusions)
+    return Expression(shown, float(rng.uniform(*(knobs.strength if rng.random() < knobs.clear else knobs.faint))))
+
+
+def _confused(
+    rng: np.random.Generator, form: str, label: str, agreement: float, confusions: Mapping[str, Mapping[str, float]]
 ) -> str:
+    """The form itself, or with probability 1 - `agreement` a form of a class that its class is mistaken for."""
     if rng.random() < agreement:
-        return label
+        return form
     others, weights = zip(*confusions[label].items(), strict=True)
-    return str(rng.choice(others, p=np.array(weights) / sum(weights)))
+    return str(rng.choice(FORMS[str(rng.choice(others, p=np.array(weights) / sum(weights)))]))
 
 
 def _stratify(class_counts: Mapping[str, int], total: int) -> dict[str, int]:

@@ -13,16 +13,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.cluster import MiniBatchKMeans
+from threadpoolctl import threadpool_limits
 from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 
-from mer.training.masked_prediction import EpochScores, MaskedPrediction, train_masked_prediction
-from mer.training.mfcc import mfcc_with_deltas
-from mer.training.speech_batches import Utterance
+from mer.hubert_adaptation.masked_prediction import EpochScores, MaskedPrediction, train_masked_prediction
+from mer.hubert_adaptation.mfcc import mfcc_with_deltas
+from mer.hubert_adaptation.speech_batches import Utterance
 from sample.params import HubertParams, load_params
 from sample.video import read_audio
 
-THREADS = 2
-"""Fixed: the number of threads changes the last bits of a sum."""
+THREADS = 1
+"""Fixed, as the number of threads changes the last bits of a sum; and one, as layers this small gain little from two,
+which spin while they wait for each other and crawl once another process wants a core."""
 
 
 def train_hubert(params: HubertParams, waveforms: list[NDArray[np.float32]]) -> tuple[HubertModel, list[EpochScores]]:
@@ -46,14 +48,21 @@ def label_with_units(waveforms: list[NDArray[np.float32]], params: HubertParams)
     """Number the k-means cluster of each 20 ms frame's MFCC."""
     features = [mfcc_with_deltas(waveform)[::2] for waveform in waveforms]  # 10 ms -> HuBERT's 20 ms
     kmeans = MiniBatchKMeans(params.units, batch_size=10_000, n_init=3, max_no_improvement=20, random_state=params.seed)
-    kmeans.fit(np.concatenate(features))
-    return [Utterance(w, kmeans.predict(f)) for w, f in zip(waveforms, features, strict=True)]
+    with threadpool_limits(THREADS):
+        units = kmeans.fit(np.concatenate(features)).predict(np.concatenate(features))
+    ends = np.cumsum([len(f) for f in features])[:-1]
+    return [Utterance(w, u) for w, u in zip(waveforms, np.split(units, ends), strict=True)]
 
 
 def tiny_config(params: HubertParams) -> HubertConfig:
-    """HuBERT-base with everything narrower; convolutions, and so the frame rate, are its own."""
+    """HuBERT-base with everything narrower; kernels and strides, and so the frame rate, are its own.
+
+    Layer norm comes before each block, as in HuBERT-large: it learns from the first step on, where norm after the block
+    takes epochs to start. The two layers with most samples have half the channels.
+    """
     return HubertConfig(
-        conv_dim=(params.channels,) * 7,
+        conv_dim=(params.channels // 2,) * 2 + (params.channels,) * 5,
+        do_stable_layer_norm=True,
         hidden_size=params.hidden,
         intermediate_size=4 * params.hidden,
         num_hidden_layers=params.layers,

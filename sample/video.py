@@ -19,7 +19,7 @@ def write_video(path: Path, frames: NDArray[np.uint8], fps: int, waveform: NDArr
         video.height, video.width = frames.shape[1:3]
         video.pix_fmt = "yuv420p"
         video.codec_context.thread_count = 1
-        audio = file.add_stream("aac", rate=rate, layout="mono", bit_rate=64000)
+        audio = file.add_stream("aac", rate=rate, layout="mono", bit_rate=64000, options={"aac_coder": "fast"})
         for picture in frames:
             file.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         file.mux(video.encode())

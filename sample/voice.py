@@ -133,18 +133,25 @@ def _pulses(
     start, control, gain = start[kept], control[kept], gain[kept]
 
     first = np.ceil(start * RATE).astype(int)
-    since = (first / RATE - start)[:, None] + np.arange(RESPONSE) / RATE  # [pulses, response]
+    offset = first / RATE - start  # [pulses], from the pulse to its first sample
+    later = np.arange(RESPONSE) / RATE
     frequency = formants[control]  # [pulses, 4]
     level = AMPLITUDES * 10 ** (-tilt * np.log2(np.maximum(frequency / 500, 0.5)) / 20)
-    attack = 1 - np.exp(-since * 3000)
-    ringing = np.zeros_like(since)
+    ringing = np.zeros((len(start), RESPONSE), np.float32)
     for k in range(frequency.shape[1]):
-        wave = np.sin(2 * np.pi * frequency[:, k, None] * since)
-        ringing += level[:, k, None] * np.exp(-np.pi * BANDWIDTHS[k] * since) * wave
-    ringing *= attack * gain[:, None]
+        phases = 2 * np.pi * frequency[:, k, None] * (offset[:, None] + later)
+        # Each decay is a product of what passed before the first sample and after: no exponential a pulse and sample.
+        ringing += np.sin(phases.astype(np.float32)) * _decay(np.pi * BANDWIDTHS[k], offset, level[:, k], later)
+    ringing *= 1 - _decay(3000.0, offset, np.ones(len(start)), later)
+    ringing *= gain[:, None].astype(np.float32)
     at = first[:, None] + np.arange(RESPONSE)
     voice = np.bincount(at.ravel(), ringing.ravel(), minlength=samples + RESPONSE)
     return voice[:samples].astype(np.float64)
+
+
+def _decay(rate: float, offset: Signal, level: Signal, later: Signal) -> NDArray[np.float32]:
+    """exp(-rate * time) [pulses, response] times each pulse's level, at `offset` + `later` seconds."""
+    return np.outer(level * np.exp(-rate * offset), np.exp(-rate * later)).astype(np.float32)
 
 
 def _aspiration(rng: np.random.Generator, formants: Signal, voicing: Signal, samples: int) -> Signal:

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from mer.clips import read_clips, read_test_labels
+from mer.clips import read_labels, read_test_labels
 from mer.evaluation.evaluate import evaluate, write_plots
 from mer.evaluation.headline import headline
 from mer.evaluation.submission import submission
@@ -12,7 +12,7 @@ from mer.stage import run, write_json
 
 def main(params: Params) -> None:
     predictions = pd.read_parquet("data/predictions.parquet")
-    clips, test_labels = read_clips("data/clips.parquet"), read_test_labels("data/test_labels.parquet")
+    clips, test_labels = read_labels("data/labels.parquet"), read_test_labels("data/test_labels.parquet")
     evaluation = evaluate(predictions, clips, test_labels, params.evaluate)
     write_json("metrics/evaluate.json", evaluation.metrics)
     write_plots(evaluation, "metrics/plots")

@@ -2,17 +2,20 @@
 
 from pathlib import Path
 
-from mer.clips import read_clips
+from mer.clips import read_clips, read_splits
+from mer.extraction.per_clip import Place
 from mer.extraction.text import extract_text
-from mer.extraction.transcripts import read_transcripts
+from mer.extraction.transcript_table import read_transcripts
+from mer.links import link
 from mer.params import Params
 from mer.stage import note_work, run
 
 
 def extract(params: Params) -> None:
-    clips, texts = read_clips("data/clips.parquet"), read_transcripts("data/transcripts.parquet")
-    report = extract_text(clips, texts, params.text, params.compute, Path("data/features/text"))
-    note_work("extract_text", text=report)
+    link("extract_text", params)
+    splits, texts = read_splits("data/splits.parquet"), read_transcripts("data/transcripts.parquet")
+    place = Place(Path("data"), read_clips("data/clips.parquet"))
+    note_work("extract_text", text=extract_text(splits, texts, params.text, params.compute, place))
 
 
 if __name__ == "__main__":

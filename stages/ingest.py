@@ -1,21 +1,30 @@
-"""Stage ingest: the corpus on disk becomes data/clips.parquet, its test labels a table of their own."""
+"""Stage ingest: the corpus on disk becomes tables in data/, each for those who need it; see mer.clips."""
 
-from dataclasses import replace
 from pathlib import Path
 
-from mer.clips import write_clips, write_test_labels
+import pandas as pd
+
+from mer import clips
+from mer.extraction.sources import file_digests
 from mer.layouts import read_corpus
+from mer.links import link
 from mer.params import Params
 from mer.stage import run
-from mer.training.folds import assign_folds
 
 
 def ingest(params: Params) -> None:
+    link("ingest", params)
     corpus = read_corpus(params.corpus, prefer=params.transcribe.prefer)
-    folds = assign_folds(corpus.table.rows, params.corpus.folds, params.corpus.seed)
+    rows = corpus.table.rows
+    digests = pd.Series(list(file_digests(params.corpus.root, list(rows["path"]))), index=rows.index, dtype="str")
+    rows = rows.assign(sha256=digests)
     Path("data").mkdir(exist_ok=True)
-    write_clips("data/clips.parquet", replace(corpus.table, rows=corpus.table.rows.assign(fold=folds)))
-    write_test_labels("data/test_labels.parquet", corpus.test_labels)
+    clips.write_clips("data/clips.parquet", rows)
+    clips.write_texts("data/corpus_text.parquet", rows)
+    clips.write_splits("data/splits.parquet", rows)
+    clips.write_groups("data/groups.parquet", rows)
+    clips.write_labels("data/labels.parquet", corpus.table)
+    clips.write_test_labels("data/test_labels.parquet", corpus.test_labels)
 
 
 if __name__ == "__main__":

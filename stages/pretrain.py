@@ -4,14 +4,15 @@ from pathlib import Path
 
 import pandas as pd
 
+from mer.learning.features import read_unlabeled_features
 from mer.params import Params
 from mer.pretraining.pretrain import pretrain
-from mer.stage import read_features, run, write_curve
+from mer.stage import run, write_curve
 
 
 def main(params: Params) -> None:
     Path("data/models").mkdir(parents=True, exist_ok=True)
-    pretrained = pretrain(read_features(params.model.modalities), params)
+    pretrained = pretrain(read_unlabeled_features(params.model.modalities), params)
     pretrained.save("data/models/pretrained.safetensors")
     write_curve("metrics/plots/pretrain.csv", pd.DataFrame(pretrained.curve))
 

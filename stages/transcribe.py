@@ -1,18 +1,18 @@
 """Stage transcribe: one text a clip, and where it came from, into data/transcripts.parquet."""
 
-from pathlib import Path
-
-from mer.clips import read_clips
+from mer.clips import read_texts
+from mer.extraction.media import open_media
 from mer.extraction.transcripts import transcribe_corpus
+from mer.links import link
 from mer.params import Params
 from mer.stage import note_work, run
-from mer.store.media import MediaFolder
 
 
 def transcribe(params: Params) -> None:
-    clips, media = read_clips("data/clips.parquet"), MediaFolder("data/media")
-    report = transcribe_corpus(clips, media, params.transcribe, params.compute, Path("data/transcripts.parquet"))
-    note_work("transcribe", speech_recognition=report)
+    link("transcribe", params)
+    texts, media = read_texts("data/corpus_text.parquet"), open_media(params)
+    done = transcribe_corpus(texts, media, params.transcribe, params.compute, media.place)
+    note_work("transcribe", speech_recognition=done)
 
 
 if __name__ == "__main__":

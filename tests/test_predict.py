@@ -6,22 +6,42 @@ import json
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from typer.testing import CliRunner
 
+from mer.about import describe, tell
+from mer.cli import app
 from mer.clips import ClipTable
+from mer.encoders.face.cropper import FaceCropper
 from mer.encoders.text.tfidf import TfidfTextEncoder
 from mer.errors import MerError
+from mer.extraction.settings import deciding
 from mer.learning.features import build_feature_set
-from mer.params import Params
-from mer.predict import Predictor, save_bundle
+from mer.params import FaceParams, Params
+from mer.predict import Predictor
 from mer.pretraining.pretrain import pretrain
+from mer.provenance import Provenance, read_provenance, save_bundle
+from mer.self_training.bundle import load_bundle
 from mer.self_training.self_train import self_train
+from mer.store.manifest import Made, write_manifest
 from mer.store.tables import UtteranceTable
 
 TEXTS = {"happy": "太好了真开心", "sad": "我很难过想哭", "angry": "你给我出去闭嘴"}
+
+
+def write_manifests(data: Path, params: Params, text: str) -> None:
+    """Manifests of no clips: what made the features is what counts here."""
+    empty: dict[str, list[object]] = {name: [] for name in ("clip_id", "key", "ok", "error", "message")}
+    for name, made in {
+        "decode": Made("decode", "decoded", "av 1", deciding(params.decode)),
+        "transcripts": Made("transcribe", "none", "none", deciding(params.transcribe)),
+        "text": Made("extract_text", text, "tfidf", deciding(params.text)),
+    }.items():
+        write_manifest(data / "manifests" / f"{name}.parquet", empty, made)
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +60,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     texts = [TEXTS[label] for label in labels]
     encoder = TfidfTextEncoder.fit(texts, params.text)
     encoder.save(folder / "features/text/encoder")
+    write_manifests(folder, params, encoder.fingerprint)
     clip_ids = [f"clip{i}" for i in range(len(labels))]
     rows = pd.DataFrame({"clip_id": clip_ids, "path": clip_ids, "split": "labeled", "label": labels})
     rows = rows.assign(group=None, transcript=texts, fold=np.arange(len(labels)) % 3)
@@ -52,7 +73,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     features = build_feature_set(ClipTable(rows, tuple(TEXTS)), {"text": table})
     trained = self_train(features, pretrain(features, params), params)
-    save_bundle(folder / "bundle", trained.bundle, params, folder / "features")
+    about = describe(params, features, trained.predictions)
+    save_bundle(folder / "bundle", trained.bundle, params, folder, about)
     return folder / "bundle"
 
 
@@ -77,6 +99,34 @@ def test_a_prediction_is_a_line_of_json(bundle: Path, silence: Path) -> None:
     assert "error" not in values
 
 
+def test_a_bundle_tells_what_it_learned_from_and_how_good_it_was(bundle: Path) -> None:
+    told = CliRunner().invoke(app, ["show", "--bundle", str(bundle)]).output
+    assert "corpus     sample/corpus, layout mer2024 (synthetic: made by a program)" in told
+    assert "27 labeled" in told
+    assert "classes    happy, sad, angry" in told
+    assert "text       tfidf" in told
+    assert "out of fold weighted-F1 1.000 [1.000, 1.000] (95 % interval, 27 clips)" in told
+
+
+def test_a_bundle_of_synthetic_clips_warns_and_one_of_real_clips_does_not(
+    bundle: Path, silence: Path, tmp_path: Path
+) -> None:
+    arguments = ["predict", "--json", "--transcript", TEXTS["sad"], str(silence), "--bundle"]
+    warned = CliRunner().invoke(app, [*arguments, str(bundle)])
+    assert "learned from synthetic clips (sample/corpus)" in warned.stderr
+    assert json.loads(warned.stdout)["label"] == "sad"
+    real = shutil.copytree(bundle, tmp_path / "real")
+    about = json.loads((real / "bundle.json").read_text())
+    about["extra"]["about"]["synthetic"] = False
+    (real / "bundle.json").write_text(json.dumps(about))
+    assert Predictor(real).warning is None
+    del about["extra"]["about"]
+    (real / "bundle.json").write_text(json.dumps(about))
+    assert Predictor(real).warning is None
+    with pytest.raises(MerError, match="does not say what it learned from"):
+        tell(real)
+
+
 def test_a_clip_without_any_modality_is_told_from_a_prediction(bundle: Path, silence: Path) -> None:
     prediction = Predictor(bundle).predict(silence)
     assert prediction.label is None
@@ -98,6 +148,75 @@ def test_another_encoder_than_in_training_is_refused(bundle: Path, tmp_path: Pat
     TfidfTextEncoder.fit(["something else"], Params().text).save(copy / "text")
     with pytest.raises(MerError, match="text encoder is not the one"):
         Predictor(copy)
+
+
+def test_a_refusal_names_both_encoders_and_says_how_to_point_to_the_right_one(bundle: Path, tmp_path: Path) -> None:
+    then = json.loads((bundle / "bundle.json").read_text())["extra"]["made"]["text"]["fingerprint"]
+    copy = tmp_path / "bundle"
+    shutil.copytree(bundle, copy)
+    other = TfidfTextEncoder.fit(["something else"], Params().text)
+    other.save(copy / "text")
+    with pytest.raises(MerError) as raised:
+        Predictor(copy)
+    assert then[:12] in str(raised.value)
+    assert other.fingerprint[:12] in str(raised.value)
+    assert "--weights text=PATH" in str(raised.value)
+
+
+def test_what_lies_on_disk_when_a_bundle_is_saved_does_not_count(bundle: Path, tmp_path: Path) -> None:
+    """The features came from one encoder; by the time of saving, another lies where it lay."""
+    data, params = tmp_path / "data", Predictor(bundle).params
+    write_manifests(data, params, "made by the first")
+    TfidfTextEncoder.fit(["the second"], params.text).save(data / "features/text/encoder")
+    save_bundle(tmp_path / "saved", load_bundle(bundle), params, data)
+    with pytest.raises(MerError, match="made by the "):
+        Predictor(tmp_path / "saved")
+
+
+def test_features_of_other_params_are_refused_with_the_stage_to_run(bundle: Path, tmp_path: Path) -> None:
+    params = Predictor(bundle).params
+    write_manifests(tmp_path, params, "made")
+    changed = params.model_copy(update={"text": params.text.model_copy(update={"dimensions": 7})})
+    with pytest.raises(MerError, match=r"text\.dimensions = 6, but params say 7; run `dvc repro extract_text`"):
+        save_bundle(tmp_path / "saved", load_bundle(bundle), changed, tmp_path)
+
+
+def test_weights_are_found_from_any_folder_and_may_have_moved(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = tmp_path / "project"
+    (project / "models/hubert").mkdir(parents=True)
+    made = {"text": {"fingerprint": "f", "name": "tfidf", "compatible": ""}}
+    extra = {"extraction": {"audio": {"model": "models/hubert"}}, "made": made, "here": "../.."}
+    folder = project / "data/bundle"
+    monkeypatch.chdir(tmp_path)
+    assert Path(read_provenance(extra, folder, {}).params.audio.model) == project / "models/hubert"
+    assert read_provenance(extra, folder, {"audio": "/elsewhere"}).params.audio.model == "/elsewhere"
+    with pytest.raises(MerError, match=r"--weights sound=\.\.\.: is none of audio, face"):
+        read_provenance(extra, folder, {"sound": "x"})
+
+
+@pytest.mark.parametrize("lost", ["made", "here", "extraction"])
+def test_a_bundle_that_does_not_say_what_made_its_features_is_refused_in_one_line(lost: str, tmp_path: Path) -> None:
+    extra = {"extraction": {}, "made": {}, "here": "."}
+    del extra[lost]
+    with pytest.raises(MerError, match="saved by an earlier version; train it again"):
+        read_provenance(extra, tmp_path, {})
+
+
+def test_another_version_of_opencv_that_computes_the_same_is_no_other_cropper(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mer.encoders.face import cropper, haar
+
+    now = FaceCropper(FaceParams())
+    made = {"fingerprint": now.fingerprint, "name": "haar", "compatible": now.compatible}
+    monkeypatch.setattr(haar.HaarDetector, "fingerprint", now._detector.fingerprint.replace(cv2.__version__, "9.9.9"))
+    monkeypatch.setattr(cropper.cv2, "__version__", "9.9.9")
+    later = FaceCropper(FaceParams())
+    assert later.fingerprint != now.fingerprint
+    Provenance(Path("bundle"), Params(), {"face_crops": made}).check("face_crops", later)
+    other = FaceCropper(FaceParams(crop_size=64))
+    with pytest.raises(MerError, match="the face_crops encoder is not the one"):
+        Provenance(Path("bundle"), Params(), {"face_crops": made}).check("face_crops", other)
 
 
 def test_a_folder_without_a_bundle_is_named(tmp_path: Path) -> None:

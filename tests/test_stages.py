@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests import imports
+from tests.imports import PIPELINES, Stage
+
 ROOT = Path(__file__).parents[1]
-PIPELINES = [ROOT / "dvc.yaml", ROOT / "adapt/dvc.yaml"]
 
 
 def run_stage(name: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -55,3 +57,33 @@ def test_where_the_work_runs_re_runs_no_stage() -> None:
     for path in PIPELINES:
         for stage in yaml.safe_load(path.read_text())["stages"].values():
             assert not any(key.startswith("compute") for key in stage["params"])
+
+
+STAGES = pytest.mark.parametrize("stage", list(imports.stages()), ids=lambda stage: stage.name)
+
+
+@STAGES
+def test_a_stage_depends_on_all_the_code_that_its_script_leads_to(stage: Stage) -> None:
+    assert imports.uncovered(stage) == [], "run `python -m tests.imports --write`"
+
+
+@STAGES
+def test_a_stage_depends_on_no_folder_that_it_hardly_uses(stage: Stage) -> None:
+    assert imports.unused(stage) == [], "run `python -m tests.imports --write`"
+
+
+@STAGES
+def test_a_stage_names_the_params_that_it_reads_and_no_others(stage: Stage) -> None:
+    assert (imports.untold(stage), imports.unread(stage)) == (set(), set())
+
+
+MEDIA = {"decode", "transcribe", "extract_audio", "extract_face", "extract_text", "adapt_audio"}
+OF_LABELS = {"data/labels.parquet", "data/test_labels.parquet", "data/folds.parquet"}
+
+
+def test_labels_and_folds_are_read_by_those_who_may() -> None:
+    for name, stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].items():
+        read = OF_LABELS & set(stage["deps"])
+        assert not (read and name in MEDIA | {"pretrain"}), f"{name} reads {read}"
+        assert "data/test_labels.parquet" not in read or name == "evaluate"
+        assert "${corpus.root}" not in stage["deps"] or name == "ingest"

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import multiprocessing
-import multiprocessing.connection
 import os
 import signal
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from itertools import islice
 from queue import SimpleQueue
 from typing import Any
 
-from mer.compute.errors import WorkerDiedError
+from mer.compute.errors import NoWorkersError, WorkerDiedError
+from mer.compute.threads import OneThread, children_with_one_thread
 from mer.compute.worker import Work, Worker, attempt, close
+from mer.lifeline import end_with_parent
 
 Batch = Sequence[Any]
 Done = tuple[int, list[Any]]
-THREAD_COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 AHEAD = 2
 """Batches handed out for each worker: one in work, one waiting, so that a slow consumer holds the producer back."""
 DEATHS = 2
 """How many workers may die of a batch, run alone, before its clips are given up."""
+MOST_DEATHS = 10
+"""Deaths in a row, no batch done in between, after which no clip is to blame: something kills whatever is started."""
 
 
 def cores() -> int:
@@ -43,10 +44,16 @@ def run(worker: Worker[Any, Any], batches: Iterator[Batch], workers: int) -> Gen
 
 def _in_this_process(worker: Worker[Any, Any], batches: Iterator[Batch]) -> Generator[Done]:
     work: Work[Any, Any] | None = None
+    threads = OneThread()
     try:
         for number, batch in enumerate(batches):
             work = work or worker.setup()
-            yield number, attempt(work, batch)
+            threads.take()  # for the work alone: between two batches the caller computes as it likes
+            try:
+                results = attempt(work, batch)
+            finally:
+                threads.give_back()
+            yield number, results
     finally:
         close(work)
 
@@ -73,14 +80,17 @@ def _in_threads(worker: Worker[Any, Any], batches: Iterator[Batch], workers: int
 
 
 def _in_processes(worker: Worker[Any, Any], batches: Iterator[Batch], workers: int) -> Generator[Done]:
-    with _thread_counts(max(1, cores() // workers)):
+    with children_with_one_thread():
         pool = _Pool(worker, workers)
         try:
             for number, batch, future in _bounded(pool.submit, batches, AHEAD * workers):
                 try:
-                    yield number, future.result()
+                    results = future.result()
                 except BrokenProcessPool:
                     yield number, pool.redo(batch)
+                else:
+                    pool.deaths = 0
+                    yield number, results
         finally:
             pool.shutdown()
 
@@ -111,6 +121,7 @@ class _Pool:
         self.worker = worker
         self.workers = workers
         self.executor = self._start()
+        self.deaths = 0
 
     def submit(self, batch: Batch) -> Future[Any]:
         try:
@@ -123,9 +134,12 @@ class _Pool:
         """Results of a batch that was out when a process died: alone, so that the one that kills is found."""
         for _ in range(DEATHS):
             try:
-                return list(self.submit(batch).result())
+                results = list(self.submit(batch).result())
             except BrokenProcessPool:
                 self._restart()
+            else:
+                self.deaths = 0
+                return results
         if len(batch) == 1:
             return [WorkerDiedError("every process that took this clip died")]
         return [result for item in batch for result in self.redo([item])]
@@ -134,6 +148,12 @@ class _Pool:
         self.executor.shutdown(wait=True, cancel_futures=True)
 
     def _restart(self) -> None:
+        self.deaths += 1
+        if self.deaths > MOST_DEATHS:
+            raise NoWorkersError(
+                f"{self.deaths} worker processes died in a row, whatever clips they had: killed for memory, most "
+                "often; take fewer (compute.workers), or give the machine more"
+            )
         self.executor.shutdown(wait=True, cancel_futures=True)
         self.executor = self._start()
 
@@ -144,35 +164,23 @@ class _Pool:
 
 _loaded: Work[Any, Any] | None = None
 """The work function of this process, where it is one of the pool's."""
+_fault: Exception | None = None
+"""Why it has none: raised where the batch is asked for, because a pool tells nothing of how its processes began."""
 
 
 def _begin(worker: Worker[Any, Any]) -> None:
-    global _loaded
+    global _loaded, _fault
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
-    threading.Thread(target=_follow_parent, daemon=True).start()
-    _loaded = worker.setup()
-
-
-def _follow_parent() -> None:
-    """End with the parent: without this, a killed run leaves its processes waiting for work for ever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        multiprocessing.connection.wait([parent.sentinel])
-        os._exit(1)
+    end_with_parent()  # without this, a killed run leaves its processes waiting for work for ever
+    try:
+        _loaded = worker.setup()
+    except Exception as error:
+        _fault = error
+    OneThread().take()
 
 
 def _work(batch: Batch) -> list[Any]:
+    if _fault is not None:
+        raise _fault
     assert _loaded is not None
     return attempt(_loaded, batch)
-
-
-@contextmanager
-def _thread_counts(count: int) -> Iterator[None]:
-    """Let each process that starts meanwhile use `count` threads, unless the user said otherwise."""
-    ours = [name for name in THREAD_COUNTS if name not in os.environ]
-    os.environ.update(dict.fromkeys(ours, str(count)))
-    try:
-        yield
-    finally:
-        for name in ours:
-            os.environ.pop(name, None)

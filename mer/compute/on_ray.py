@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Generator, Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
-from mer.compute.errors import WorkerDiedError
-from mer.compute.local import AHEAD, DEATHS
+from mer.compute.errors import NoWorkersError, WorkerDiedError
+from mer.compute.local import AHEAD, DEATHS, MOST_DEATHS
+from mer.compute.threads import OneThread
 from mer.compute.worker import Work, Worker, attempt
 from mer.errors import MerError
+from mer.lifeline import end_with
 
 CONNECT_SECONDS = 10.0
 CPUS_PER_ACTOR = 0.5
@@ -19,11 +23,22 @@ CPUS_PER_ACTOR = 0.5
 Batch = Sequence[Any]
 
 
+def _boot() -> str:
+    """Which running machine this is: two on one cluster may have the same name."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text()
+    except OSError:
+        return socket.gethostname()
+
+
 class Actor:
     """Holds one loaded worker on a node of the cluster."""
 
-    def __init__(self, worker: Worker[Any, Any]) -> None:
+    def __init__(self, worker: Worker[Any, Any], driver: tuple[str, int]) -> None:
+        if driver[0] == _boot():  # on its own machine; elsewhere Ray ends the actor, in its own time
+            end_with([os.getppid(), driver[1]])
         self.work: Work[Any, Any] = worker.setup()
+        OneThread().take()
 
     def run(self, batch: Batch) -> list[Any]:
         return attempt(self.work, batch)
@@ -37,7 +52,7 @@ def run(
     Files must lie at the same path on every node.
 
     Raises:
-        MerError: Ray is not installed or the cluster cannot be reached.
+        MerError: Ray is not installed, the cluster cannot be reached, or its workers die one after another.
     """
     ray = _connect(address)
     count = workers or int(ray.cluster_resources().get("CPU", 1))
@@ -80,8 +95,10 @@ class _Crew:
         self.ray = ray
         self.kind = ray.remote(num_cpus=CPUS_PER_ACTOR)(Actor)
         self.worker = ray.put(worker)
-        self.actors = [self.kind.remote(self.worker) for _ in range(count)]
+        self.driver = (_boot(), os.getpid())
+        self.actors = [self.kind.remote(self.worker, self.driver) for _ in range(count)]
         self.pending: dict[Any, tuple[int, int, Batch]] = {}
+        self.deaths = 0
 
     def run(self, batches: Iterator[Batch]) -> Generator[tuple[int, list[Any]]]:
         numbered = enumerate(batches)
@@ -106,7 +123,7 @@ class _Crew:
 
     def _after_death(self, place: int) -> Generator[tuple[int, list[Any]]]:
         """An actor takes its batches in order: the first without results is what it died of, the rest go out again."""
-        self.actors[place] = self.kind.remote(self.worker)
+        self._replace(place)
         lost: list[tuple[int, Batch]] = []
         for reference in [reference for reference, (holder, _, _) in self.pending.items() if holder == place]:
             _, number, batch = self.pending.pop(reference)
@@ -125,14 +142,22 @@ class _Crew:
             try:
                 return self._get(self.actors[place].run.remote(batch))
             except self.ray.exceptions.RayActorError:
-                self.actors[place] = self.kind.remote(self.worker)
+                self._replace(place)
         if len(batch) == 1:
             return [WorkerDiedError("every Ray worker that took this clip died")]
         return [result for item in batch for result in self._redo(place, [item])]
 
+    def _replace(self, place: int) -> None:
+        self.deaths += 1
+        if self.deaths > MOST_DEATHS:
+            raise NoWorkersError(f"{self.deaths} Ray workers died in a row, whatever clips they had")
+        self.actors[place] = self.kind.remote(self.worker, self.driver)
+
     def _get(self, reference: Any) -> list[Any]:
         try:
-            return list(self.ray.get(reference))
+            results = list(self.ray.get(reference))
+            self.deaths = 0
+            return results
         except self.ray.exceptions.RayTaskError as error:
             raise error.as_instanceof_cause() from None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
+from mer.compute.errors import machine_fault
 from mer.errors import ClipError
 
 Item = TypeVar("Item")
@@ -30,16 +31,20 @@ class Worker(Protocol[Item_contra, Result_co]):
 
 
 def attempt(work: Work[Item, Result], batch: Sequence[Item]) -> list[Result | ClipError]:
-    """Run one batch; a fault of a clip costs that clip alone."""
+    """Run one batch; a fault of a clip, or of the machine while it had the clip in hand, costs that clip alone."""
     try:
         results = list(work(batch))
-    except ClipError as error:
+    except Exception as error:
+        fault = error if isinstance(error, ClipError) else machine_fault(error)
+        if fault is None:
+            raise
         if len(batch) == 1:
-            return [error]
-        return [result for item in batch for result in attempt(work, [item])]
-    if len(results) != len(batch):
-        raise ValueError(f"the worker gave {len(results)} results for {len(batch)} items")
-    return results
+            return [fault]
+    else:
+        if len(results) != len(batch):
+            raise ValueError(f"the worker gave {len(results)} results for {len(batch)} items")
+        return results
+    return [result for item in batch for result in attempt(work, [item])]
 
 
 def close(work: object) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,22 @@ import torch
 from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
+from mer.encoders.folder_check import check_finite, check_folder
 from mer.errors import MerError
 from mer.store.keys import FileDigests
 
+HEADS = frozenset(
+    {
+        *("cls", "lm_head", "classifier", "score", "qa_outputs", "pooler", "dropout", "predictions", "sop_classifier"),
+        *("discriminator_predictions", "generator_predictions", "generator_lm_head", "embed_out", "lm_predictions"),
+        *("vocab_transform", "vocab_layer_norm", "vocab_projector", "mask_predictions", "pre_classifier", "head"),
+        *("text_model", "text_projection", "visual_projection", "logit_scale", "logit_bias", "decoder", "mask_token"),
+        *("encoder_to_decoder", "fc_norm", "proj_out", "seq_relationship", "bias"),
+    }
+)
+"""First parts of the names of weights that stand on top of a model, or beside it, in a folder of a larger one."""
+WRAPPERS = frozenset({"module", "model"})
+"""Names that only wrap a model."""
 DECIDING = (".json", ".safetensors", ".bin", ".txt", ".model", ".py", ".jinja")
 """Suffixes of the files that decide what a folder computes: configuration, weights, tokenizer, code."""
 
@@ -23,6 +36,8 @@ def read_config(folder: str, key: str, *, trust_remote_code: bool = False) -> Pr
     """The model configuration of a folder; `MerError` names the params `key` where there is none."""
     if not (Path(folder) / "config.json").is_file():
         raise MerError(f"{key}: {folder} has no config.json; a Hugging Face folder is expected")
+    check_folder(folder, key)
+    refuse_peft(Path(folder), key)
     try:
         return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
     except Exception as error:  # transformers raises many types for a config it does not know
@@ -58,7 +73,29 @@ def load_model(
     wrong = sorted(name for name in lacking if not name.startswith(tuple(unused)))
     if wrong:
         raise MerError(f"{key}: {folder}: weights of another kind of model: '{wrong[0]}' is missing or of another size")
+    check_finite(dict(model.named_parameters()), f"{key}: {folder}")
+    if extra := unread_weights(model, report["unexpected_keys"]):
+        raise MerError(
+            f"{key}: {folder}: '{model.config.model_type}' does not read {len(extra)} of the weights, so the features "
+            f"would be others than the model's: {', '.join(extra[:3])}{', ...' if len(extra) > 3 else ''}"
+        )
     return (model if placed else model.to(pick_device(device, key))).eval()
+
+
+def unread_weights(model: PreTrainedModel, unexpected: Iterable[str]) -> list[str]:
+    """Of the names in a folder that the model has no place for: those that belong inside of it.
+
+    Adapters, prompts and extra norms do; a head that was trained on top of the model does not.
+    """
+    base = {name for name, _ in model.base_model.named_children()}
+
+    def inside(name: str) -> bool:
+        parts = name.split(".")
+        while parts and parts[0] in WRAPPERS | {model.base_model_prefix}:
+            del parts[0]
+        return bool(parts) and parts[0] not in HEADS - base
+
+    return sorted(name for name in map(str, unexpected) if inside(name))
 
 
 def pick_device(name: str, key: str) -> torch.device:
@@ -66,6 +103,15 @@ def pick_device(name: str, key: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise MerError(f"{key}: 'cuda' was asked for, but torch sees no GPU")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def refuse_peft(folder: Path, key: str) -> None:
+    """Raises `MerError` for an adapter beside the model (PEFT: LoRA, prompts), which would be left out."""
+    if (folder / "adapter_config.json").is_file():
+        raise MerError(
+            f"{key}: {folder} holds an adapter beside the model (adapter_config.json); merge it into the weights "
+            "first: peft's merge_and_unload(), then save_pretrained()"
+        )
 
 
 def folder_digest(folder: str) -> str:

@@ -17,14 +17,14 @@ def scored_clips(predictions: pd.DataFrame, clips: ClipTable, test_labels: pd.Da
 
     Returns:
         Under `out_of_fold` the labeled split, each clip predicted by models that did not train on it; under `test` the
-        test clips that have a label, and no such key where none has. Columns: `clip_id, path, group, actual, predicted,
+        test clips that have a label, and no such key where none has. Columns: `clip_id, group, actual, predicted,
         confidence` (the probability of the predicted class), and `p_<class>` for each class.
 
     Raises:
         MerError: predictions lack a column or a clip, have one twice, or name a class that the corpus has not.
     """
     _check(predictions, clips.classes)
-    rows = clips.rows[["clip_id", "path", "group"]]
+    rows = clips.rows[["clip_id", "group"]]
     labeled = clips.rows.loc[clips.rows["split"] == "labeled", ["clip_id", "label"]]
     parts = {"out_of_fold": labeled, "test": test_labels}
     return {
@@ -42,7 +42,7 @@ def _join(labels: pd.DataFrame, predictions: pd.DataFrame, classes: tuple[str, .
     if len(lost):
         raise MerError(f"predictions: no prediction for clip '{lost.iloc[0]}', nor for {len(lost) - 1} others")
     joined["confidence"] = joined[probabilities].max(axis=1)
-    return joined[["clip_id", "path", "group", "actual", "predicted", "confidence", *probabilities]]
+    return joined[["clip_id", "group", "actual", "predicted", "confidence", *probabilities]]
 
 
 def _check(predictions: pd.DataFrame, classes: Iterable[str]) -> None:

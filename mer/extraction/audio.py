@@ -3,34 +3,36 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 
-from mer.clips import ClipTable
-from mer.encoders.speech_features import SpeechFeatures
-from mer.extraction.features import Content, EncoderWorker, for_device, load_audio, media_digests, write_features
+from mer.encoders.speech.features import SpeechFeatures
+from mer.extraction.features import EncoderWorker, for_device, write_features
+from mer.extraction.media import Media
+from mer.extraction.per_clip import Content, Done, Limits, Place
+from mer.extraction.settings import deciding
 from mer.media import encode
 from mer.params import AudioParams, ComputeParams
-from mer.store.fill import FillReport
-from mer.store.media import MediaFolder
+from mer.store.manifest import Made
 
+NAME = "audio"
 BATCH_CLIPS = 32
 
 
-def extract_audio(
-    clips: ClipTable, media: MediaFolder, params: AudioParams, compute: ComputeParams, out: Path
-) -> FillReport:
-    """Write the speech features of `clips` to the folder `out`; see `mer.extraction.features.write_features`.
+def extract_audio(media: Media, params: AudioParams, compute: ComputeParams, place: Place) -> Done:
+    """Write the speech features of all clips; see `mer.extraction.features.write_features`.
 
     Raises:
         MerError: `audio.model` is no speech encoder.
     """
+    encoder = SpeechFeatures(params)
     return write_features(
-        "audio",
-        SpeechFeatures(params),
-        Content(media_digests(clips, media, "audio_sha256"), partial(load_audio, media)),
+        NAME,
+        Made("extract_audio", encoder.fingerprint, params.model, deciding(params)),
+        encoder.dimensions,
+        Content(media.digests("audio_sha256"), media.audio),
         EncoderWorker(partial(SpeechFeatures, params), encode.waveform),
+        Limits("audio", params.max_failed, params.max_lost),
         for_device(compute, params.device),
-        out,
+        place,
         batch_size=BATCH_CLIPS,
         with_frames=params.frames,
     )

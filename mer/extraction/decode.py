@@ -1,44 +1,33 @@
-"""The decode stage: videos to `data/media` and the quarantine table."""
+"""The decode stage: audio and frames of every clip into the shard cache, and a manifest of what is there."""
 
 from __future__ import annotations
 
-import os
-import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
+import pandas as pd
 
-from mer.clips import ClipTable
 from mer.errors import ClipError, MerError
-from mer.media.errors import EmptyFileError, MissingFileError, NotAFileError, OutsideRootError, PermissionRefusedError
-from mer.media.record import CONTENT, SCHEMA
+from mer.extraction.per_clip import Content, Done, Limits, Place, Step, run_per_clip
+from mer.extraction.settings import deciding
+from mer.extraction.sources import readable_digest, real_root
+from mer.media.record import CONTENT
 from mer.media.sandbox import Sandbox
 from mer.params import ComputeParams, DecodeParams
-from mer.store.cache import Failure, ShardCache
-from mer.store.fill import FillReport, fill, fill_and_use
 from mer.store.keys import FileDigests, digest
-from mer.store.location import cache_root
-from mer.store.media import write_media
-from mer.store.quarantine import write_quarantine
+from mer.store.manifest import Made
 
-REVISION = 2
+NAME = "decode"
+REVISION = 3
 """Raise it when the same file and parameters give other bytes than before."""
+GOLDEN = "e501b448dec68aa4"
+"""What a fixed input gave under this version: see tests/golden.py."""
 LIBRARIES = ("av", "opencv-python-headless", "soundfile")
-LIMITS = ("timeout_seconds", "memory_mb", "max_failed")
-"""Parameters that decide whether a clip is decoded, not what it gives."""
-
-
-@dataclass(frozen=True)
-class DecodeReport:
-    """Clips decoded in this run, found in the cache, and put in quarantine."""
-
-    decoded: int
-    cached: int
-    failed: int
+OWN = ("audio_sha256", "frames_sha256", "duration")
+"""Columns that the manifest repeats: the digests are what later steps take for the clip's content."""
 
 
 @dataclass(frozen=True)
@@ -71,113 +60,75 @@ class SandboxWork:
         self.sandbox.close()
 
 
-@dataclass(frozen=True)
-class Source:
-    """A clip's file: its key in the cache, or the reason why it has none."""
-
-    clip_id: str
-    path: str
-    file: Path
-    sha256: str | None
-    key: str | None
-    fault: Failure | None
-
-
 def decode_corpus(
-    clips: ClipTable,
-    root: Path,
-    params: DecodeParams,
-    compute: ComputeParams,
-    media_out: Path,
-    quarantine_out: Path,
-) -> DecodeReport:
-    """Decode what the cache lacks, then write `media_out` and `quarantine_out` in the clip table's order.
+    clips: pd.DataFrame, root: Path, params: DecodeParams, compute: ComputeParams, data: Path = Path("data")
+) -> Done:
+    """Decode what the cache lacks; write `data/manifests/decode.parquet` and `data/quarantine/decode.parquet`.
+
+    Args:
+        clips: columns `clip_id, path, sha256`.
 
     Raises:
-        MerError: more than `decode.max_failed` of the clips failed; what could be decoded is in the cache by then.
+        MerError: see `mer.extraction.per_clip.run_per_clip`; or a file is no longer the one that ingest saw.
     """
-    cache = ShardCache(cache_root(), "decode", CONTENT)
-    sources = list(locate(clips, root, params))
-    keyed = [(source.key, str(source.file)) for source in sources if source.key is not None]
-
-    def compute_missing() -> FillReport:
-        return fill(cache, keyed, DecodeWorker(params), compute, total=len(keyed), description="decode")
-
-    def materialise(report: FillReport) -> DecodeReport:
-        faults = {source.clip_id: fault for source in sources if (fault := _fault(source, report.failed))}
-        write_quarantine(quarantine_out, _quarantine_rows(sources, faults))
-        good = [source for source in sources if source.clip_id not in faults]
-        write_media(media_out, _media_tables(cache, good))
-        return DecodeReport(report.done, report.cached, len(faults))
-
-    report = fill_and_use(compute_missing, materialise)
-    if report.failed > params.max_failed * len(sources):
-        raise MerError(
-            f"decode.max_failed: {report.failed} of {len(sources)} clips could not be decoded, more than the share of "
-            f"{params.max_failed:g}; reasons in {quarantine_out}"
-        )
-    return report
+    return run_per_clip(decode_step(params), located(clips, root), compute, Place(data, clips), lambda done: done)
 
 
-def locate(clips: ClipTable, root: Path, params: DecodeParams) -> Iterator[Source]:
-    """The file of each clip, with the key of what decoding it gives."""
-    settings = params.model_dump(exclude=set(LIMITS))
+def decode_step(params: DecodeParams) -> Step[str]:
+    """Decoding under these params; its content is the path of a file."""
+    settings = deciding(params)
     libraries = {name: version(name) for name in LIBRARIES}
-    top = Path(os.path.realpath(root))
-    with FileDigests() as digests:
-        for clip_id, path in zip(clips.rows["clip_id"], clips.rows["path"], strict=True):
-            file = top / path
+    fingerprint = digest(REVISION, libraries, settings)
+    name = ", ".join(f"{library} {number}" for library, number in libraries.items())
+    return Step(
+        NAME,
+        CONTENT,
+        Made("decode", fingerprint, name, settings),
+        DecodeWorker(params),
+        Limits("decode", params.max_failed, params.max_lost),
+        own=OWN,
+        noted=("notes",),
+        notes=_notes,
+    )
+
+
+def located(clips: pd.DataFrame, root: Path) -> Content[str]:
+    """The file of each clip, or the reason why it has none that could be decoded."""
+    top = real_root(root)
+    digests: dict[str, str | None] = {}
+    faults: dict[str, ClipError] = {}
+    paths = {}
+    with FileDigests() as known:
+        for clip_id, path, sha256 in zip(clips["clip_id"], clips["path"], clips["sha256"], strict=True):
+            paths[clip_id] = top / path
+            digests[clip_id] = sha256 if isinstance(sha256, str) else None
+            if digests[clip_id] is None:
+                try:
+                    digests[clip_id] = readable_digest(top / path, top, known)
+                except ClipError as fault:
+                    faults[clip_id] = fault
+
+    def load(clip_ids: Sequence[str]) -> Iterable[tuple[str, str]]:
+        yield from _unchanged(clip_ids, paths, digests, top)
+
+    return Content(digests, load, faults)
+
+
+def _unchanged(
+    clip_ids: Sequence[str], paths: Mapping[str, Path], digests: Mapping[str, str | None], top: Path
+) -> Iterator[tuple[str, str]]:
+    """Clips with their files; what a file gives must not be stored under the digest that it had before."""
+    with FileDigests() as known:
+        for clip_id in clip_ids:
             try:
-                sha256 = _readable_digest(file, top, digests)
-            except ClipError as error:
-                yield Source(clip_id, path, file, None, None, Failure.of(error))
-            else:
-                key = digest("decode", REVISION, libraries, settings, sha256)
-                yield Source(clip_id, path, file, sha256, key, None)
+                unchanged = readable_digest(paths[clip_id], top, known) == digests[clip_id]
+            except ClipError as fault:
+                raise MerError(f"clip '{clip_id}': {paths[clip_id]}: {fault}") from None
+            if not unchanged:
+                raise MerError(f"clip '{clip_id}': {paths[clip_id]} is not the file that ingest saw; run ingest again")
+            yield clip_id, str(paths[clip_id])
 
 
-def _readable_digest(file: Path, top: Path, digests: FileDigests) -> str:
-    try:
-        if not Path(os.path.realpath(file)).is_relative_to(top):
-            raise OutsideRootError("the file is outside corpus.root, by its path or by a symbolic link")
-        status = file.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise NotAFileError("not a regular file")
-        if status.st_size == 0:
-            raise EmptyFileError("the file has no bytes")
-        return digests.of(file)
-    except PermissionError:
-        raise PermissionRefusedError("no permission to read the file") from None
-    except (OSError, ValueError) as error:
-        raise MissingFileError(getattr(error, "strerror", None) or str(error)) from None
-
-
-def _fault(source: Source, failed: Mapping[str, Failure]) -> Failure | None:
-    return source.fault or failed.get(source.key or "")
-
-
-def _quarantine_rows(sources: Sequence[Source], faults: Mapping[str, Failure]) -> Iterator[dict[str, str | None]]:
-    for source in sources:
-        fault = faults.get(source.clip_id)
-        if fault is not None:
-            yield {
-                "clip_id": source.clip_id,
-                "stage": "decode",
-                "error": fault.error,
-                "message": fault.message,
-                "path": source.path,
-                "sha256": source.sha256,
-            }
-
-
-def _media_tables(cache: ShardCache, sources: Sequence[Source]) -> Iterator[pa.Table]:
-    """Rows of `mer.media.record.SCHEMA`: what the cache holds under the key, with the clip's id in its place."""
-    done = 0
-    for table in cache.results.tables([source.key for source in sources if source.key]):
-        clip_ids = [source.clip_id for source in sources[done : done + table.num_rows]]
-        done += table.num_rows
-        yield (
-            table.drop_columns(["key"])
-            .add_column(0, SCHEMA.field("clip_id"), pa.array(clip_ids, pa.string()))
-            .cast(SCHEMA)
-        )
+def _notes(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for note in row["notes"] or ():
+        yield note["error"], note["message"]

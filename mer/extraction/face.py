@@ -5,31 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mer.clips import ClipTable
 from mer.encoders.face.cropper import FaceCropper
 from mer.encoders.face.crops import SCHEMA, from_record, to_record
 from mer.encoders.face.load import load_face_encoder
 from mer.errors import ClipError
-from mer.extraction.features import (
-    Cached,
-    Content,
-    EncoderWorker,
-    fill_corpus,
-    for_device,
-    media_digests,
-    write_features,
-)
+from mer.extraction.features import EncoderWorker, for_device, write_features
+from mer.extraction.media import Media
+from mer.extraction.per_clip import Content, Done, Limits, Place, Step, run_per_clip
+from mer.extraction.settings import deciding
 from mer.media.record import MediaRecord
 from mer.params import ComputeParams, FaceParams
-from mer.store.fill import FillReport
-from mer.store.media import MediaFolder
+from mer.store.manifest import Made
 
+NAME, CROPS = "face", "face_crops"
+STAGE = "extract_face"
 BATCH_CLIPS = 16
 
 
@@ -52,53 +46,59 @@ class FaceReport:
     frames, and `mean_score` over the frames with a face, on the detector's scale.
     """
 
-    crops: FillReport
-    features: FillReport
+    crops: Done
+    features: Done
     detection: dict[str, float]
 
 
-def extract_face(
-    clips: ClipTable, media: MediaFolder, params: FaceParams, compute: ComputeParams, out: Path
-) -> FaceReport:
-    """Write the face features of `clips` to the folder `out`; see `mer.extraction.features.write_features`.
+def extract_face(media: Media, params: FaceParams, compute: ComputeParams, place: Place) -> FaceReport:
+    """Write the face features of all clips; see `mer.extraction.features.write_features`.
 
     Raises:
         MerError: the detector or the encoder that `face` names cannot be loaded.
     """
-    crops = _crop(clips, media, params, compute)
+    encoder = load_face_encoder(params)
 
-    def load(clip_ids: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-        yield from zip(clip_ids, crops.cache.read([str(crops.keys[clip_id]) for clip_id in clip_ids]), strict=True)
+    def encode(crops: Done) -> FaceReport:
+        features = write_features(
+            NAME,
+            Made(STAGE, encoder.fingerprint, params.encoder, deciding(params), getattr(encoder, "compatible", "")),
+            encoder.dimensions,
+            Content(crops.keys, crops.read),
+            EncoderWorker(partial(load_face_encoder, params), _images),
+            Limits("face", params.max_failed, params.max_lost),
+            for_device(compute, params.device),
+            place,
+            batch_size=BATCH_CLIPS,
+            with_frames=params.frames,
+        )
+        return FaceReport(crops, features, _detection(crops))
 
-    usable = {clip_id: None if key in crops.report.failed else key for clip_id, key in crops.keys.items()}
-    features = write_features(
-        "face",
-        load_face_encoder(params),
-        Content(usable, load),
-        EncoderWorker(partial(load_face_encoder, params), _images),
-        for_device(compute, params.device),
-        out,
-        batch_size=BATCH_CLIPS,
-        with_frames=params.frames,
+    return run_per_clip(_crop_step(params), _frames(media), compute, place, encode)
+
+
+def _crop_step(params: FaceParams) -> Step[MediaRecord]:
+    name = params.detector if params.detector_model is None else f"{params.detector} {params.detector_model}"
+    cropper = FaceCropper(params)
+    made = Made(STAGE, cropper.fingerprint, name, deciding(params), cropper.compatible)
+    return Step(
+        CROPS, SCHEMA, made, CropWorker(params), Limits("face", params.max_failed, params.max_lost), BATCH_CLIPS
     )
-    return FaceReport(crops.report, features, _detection(crops))
 
 
-def _crop(clips: ClipTable, media: MediaFolder, params: FaceParams, compute: ComputeParams) -> Cached:
+def _frames(media: Media) -> Content[MediaRecord]:
     def load(clip_ids: Sequence[str]) -> Iterator[tuple[str, MediaRecord]]:
-        for record in media.iter_records(clip_ids, ["frames", "timestamps"]):
+        for record in media.records(clip_ids, ["frames", "timestamps"]):
             yield record.clip_id, record
 
-    content = Content(media_digests(clips, media, "frames_sha256"), load)
-    fingerprint = FaceCropper(params).fingerprint
-    return fill_corpus("face_crops", SCHEMA, fingerprint, content, CropWorker(params), compute, batch_size=BATCH_CLIPS)
+    return Content(media.digests("frames_sha256"), load)
 
 
 def _images(record: dict[str, Any]) -> NDArray[np.uint8]:
     return from_record(record).crops
 
 
-def _detection(crops: Cached) -> dict[str, float]:
+def _detection(crops: Done) -> dict[str, float]:
     clips = with_face = sampled = detected = 0
     scores = 0.0
     for row in crops.rows(["detected", "sampled", "scores"]):

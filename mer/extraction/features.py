@@ -1,14 +1,10 @@
-"""Features of every clip: fill what the shard cache lacks, then write the outs in the clip table's order.
-
-A modality says three things: what a clip's content is (a digest), how content is loaded, and which encoder takes it.
-The key of a cached row is the digest of content and encoder, so one new clip costs one clip, and going back to an
-earlier parameter costs nothing.
-"""
+"""Features of every clip: the per-clip step of an encoder, then its utterance table and frame tensors."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -18,17 +14,11 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from mer.clips import ClipTable
-from mer.compute.worker import Worker
 from mer.encoders.base import Encoder, Features
 from mer.errors import ClipError
-from mer.media import encode
+from mer.extraction.per_clip import Content, Done, Limits, Place, Step, run_per_clip
 from mer.params import ComputeParams
-from mer.store.cache import ShardCache
-from mer.store.fill import FillReport, fill, fill_and_use
-from mer.store.keys import digest
-from mer.store.location import cache_root
-from mer.store.media import MediaFolder
+from mer.store.manifest import Made
 from mer.store.tables import write_frames, write_utterances
 
 Raw = TypeVar("Raw")
@@ -47,18 +37,6 @@ FEATURES = pa.schema(
 
 
 @dataclass(frozen=True)
-class Content(Generic[Raw]):
-    """What there is to encode.
-
-    `digests` maps every clip, in the clip table's order, to the digest of its content, or to None where it has none.
-    `load` yields pairs of clip and raw content for the clips asked for, in any order, without holding them all.
-    """
-
-    digests: Mapping[str, str | None]
-    load: Callable[[Sequence[str]], Iterable[tuple[str, Raw]]]
-
-
-@dataclass(frozen=True)
 class EncoderWorker(Generic[Raw, Item]):
     """Loads the encoder, once a process, and turns batches of raw content into cache rows."""
 
@@ -70,89 +48,39 @@ class EncoderWorker(Generic[Raw, Item]):
         return lambda batch: [_to_row(features) for features in encoder.encode([self.unpack(raw) for raw in batch])]
 
 
-@dataclass(frozen=True)
-class Cached:
-    """A corpus' rows in the shard cache: each clip's key (None: no content), and what filling them took."""
-
-    cache: ShardCache
-    keys: Mapping[str, str | None]
-    report: FillReport
-
-    def rows(self, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any] | None]:
-        """The row of every clip, in order; None where the clip has no content or failed."""
-        found = [key for key in self.keys.values() if key is not None and key not in self.report.failed]
-        rows = self.cache.read(found) if columns is None else self.cache.read_columns(found, columns)
-        for key in self.keys.values():
-            yield next(rows) if key is not None and key not in self.report.failed else None
-
-
-def fill_corpus(
-    name: str,
-    schema: pa.Schema,
-    fingerprint: str,
-    content: Content[Raw],
-    worker: Worker[Raw, Mapping[str, Any]],
-    compute: ComputeParams,
-    *,
-    batch_size: int,
-) -> Cached:
-    """Compute the rows that the shard cache `name` lacks; clips with the same content are computed once."""
-    cache = ShardCache(cache_root(), name, schema)
-    keys = {
-        clip_id: None if value is None else digest(name, fingerprint, value)
-        for clip_id, value in content.digests.items()
-    }
-    first = {key: clip_id for clip_id, key in reversed(keys.items()) if key is not None}
-    missing = [first[key] for key in cache.missing(list(first))]
-    items = ((str(keys[clip_id]), raw) for clip_id, raw in content.load(missing)) if missing else iter(())
-    report = fill(cache, items, worker, compute, batch_size=batch_size, total=len(missing), description=name)
-    failed = cache.failures(list(first)) | dict(report.failed)
-    return Cached(cache, keys, FillReport(report.done, len(first) - len(missing), failed))
-
-
 def write_features(
     name: str,
-    encoder: Encoder[Any],
+    made: Made,
+    dimensions: int,
     content: Content[Raw],
     worker: EncoderWorker[Raw, Any],
+    limits: Limits,
     compute: ComputeParams,
-    out: Path,
+    place: Place,
     *,
     batch_size: int,
     with_frames: bool,
-) -> FillReport:
-    """Write `out/utterance.parquet`, and `out/frames.safetensors` where asked, a row a clip."""
+) -> Done:
+    """Write `utterance.parquet`, and `frames.safetensors` where asked, a row a clip, to `features/<name>`.
 
-    def compute_missing() -> Cached:
-        return fill_corpus(name, FEATURES, encoder.fingerprint, content, worker, compute, batch_size=batch_size)
+    Raises:
+        MerError: see `mer.extraction.per_clip.run_per_clip`.
+    """
+    out = place.data / "features" / name
 
-    def materialise(cached: Cached) -> FillReport:
+    def materialise(done: Done) -> Done:
         shutil.rmtree(out, ignore_errors=True)
-        write_utterances(out / "utterance.parquet", _utterances(cached, encoder.dimensions), encoder.dimensions)
+        masked: Counter[str] = Counter()
+        write_utterances(out / "utterance.parquet", _utterances(done, dimensions, masked), dimensions)
         if with_frames:
-            _write_frames(out / "frames.safetensors", cached, encoder.dimensions)
-        return cached.report
+            _write_frames(out / "frames.safetensors", done, dimensions)
+        if masked:
+            reasons = ", ".join(f"{count} {note or 'empty'}" for note, count in masked.most_common())
+            print(f"{name}: masked in {masked.total()} clips ({reasons})", flush=True)
+        return done
 
-    return fill_and_use(compute_missing, materialise)
-
-
-def media_digests(clips: ClipTable, media: MediaFolder, column: str) -> dict[str, str | None]:
-    """Each clip's digest of its audio or frames; None where it has none or is in quarantine."""
-    index = media.index(["clip_id", column])
-    known = dict(zip(index["clip_id"], index[column], strict=True))
-    return {clip_id: known.get(clip_id) or None for clip_id in clips.rows["clip_id"]}
-
-
-def load_audio(media: MediaFolder, clip_ids: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-    """FLAC bytes of the clips asked for, in stored order; those without sound are left out."""
-    for record in media.iter_records(clip_ids, ["audio"]):
-        if record.audio is not None:
-            yield record.clip_id, record.audio
-
-
-def waveforms(media: MediaFolder, clip_ids: Sequence[str]) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """Float32 [samples] at 16 kHz of the clips asked for, as `load_audio` gives them."""
-    return ((clip_id, encode.waveform(audio)) for clip_id, audio in load_audio(media, clip_ids))
+    step: Step[Raw] = Step(name, FEATURES, made, worker, limits, batch_size)
+    return run_per_clip(step, content, compute, place, materialise)
 
 
 def for_device(compute: ComputeParams, device: str) -> ComputeParams:
@@ -173,22 +101,26 @@ def _to_row(features: Features) -> dict[str, Any]:
     }
 
 
-def _utterances(cached: Cached, dimensions: int) -> Iterator[tuple[str, NDArray[np.float32], int, bool]]:
+def _utterances(
+    done: Done, dimensions: int, masked: Counter[str]
+) -> Iterator[tuple[str, NDArray[np.float32], int, bool]]:
+    """Rows of the utterance table; counts, by reason, those whose modality proved absent."""
     nothing = np.zeros(dimensions, np.float32)
-    columns = ["embedding", "frames", "ok"]
-    for clip_id, row in zip(cached.keys, cached.rows(columns), strict=True):
+    for clip_id, row in zip(done.keys, done.rows(["embedding", "frames", "ok", "note"]), strict=True):
         if row is None:
             yield clip_id, nothing, 0, False
-        else:
-            yield clip_id, np.asarray(row["embedding"], np.float32), row["frames"], row["ok"]
+            continue
+        if not row["ok"]:
+            masked[row["note"]] += 1
+        yield clip_id, np.asarray(row["embedding"], np.float32), row["frames"], row["ok"]
 
 
-def _write_frames(path: Path, cached: Cached, dimensions: int) -> None:
+def _write_frames(path: Path, done: Done, dimensions: int) -> None:
     """Two passes over the cache: the lengths, then one clip's values at a time."""
     size = 2 * dimensions
-    lengths = [len(row["values"] or b"") // size if row else 0 for row in cached.rows(["values"])]
+    lengths = [len(row["values"] or b"") // size if row else 0 for row in done.rows(["values"])]
     arrays = (
         np.frombuffer((row["values"] if row else None) or b"", "<f2").reshape(-1, dimensions)
-        for row in cached.rows(["values"])
+        for row in done.rows(["values"])
     )
     write_frames(path, arrays, lengths, dimensions)

@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from mer.clips import ClipTable
 from mer.encoders.asr.load import load_transcriber
 from mer.encoders.asr.transcript import SCHEMA as RECOGNISED
-from mer.encoders.asr.transcript import Chosen, Transcript, from_record, merge_transcripts, to_record
-from mer.errors import ClipError, MerError
-from mer.extraction.features import Cached, Content, fill_corpus, for_device, load_audio, media_digests
+from mer.encoders.asr.transcript import Transcript, from_record, merge_transcripts, to_record
+from mer.errors import ClipError
+from mer.extraction.features import for_device
+from mer.extraction.media import Media
+from mer.extraction.per_clip import Content, Done, Limits, Place, Step, run_per_clip
+from mer.extraction.settings import deciding
+from mer.extraction.transcript_table import write_transcripts
 from mer.media import encode
 from mer.params import ComputeParams, TranscribeParams
-from mer.store.fill import FillReport, fill_and_use
-from mer.store.media import MediaFolder
+from mer.store.manifest import Made
 
+NAME = "transcripts"
+STAGE = "transcribe"
+NO_RECOGNISER = "none"
+"""Fingerprint where the corpus' own text is all there is."""
 BATCH_CLIPS = 16
-SCHEMA = pa.schema(
-    [
-        pa.field("clip_id", pa.string(), nullable=False),
-        pa.field("transcript", pa.string(), nullable=False),
-        pa.field("source", pa.string(), nullable=False),
-        RECOGNISED.field("words"),
-    ]
-)
-"""`source` is corpus, asr or none; `words` has the times of recognised words where the model gives them."""
 
 
 @dataclass(frozen=True)
@@ -47,63 +40,31 @@ class TranscribeWorker:
 
 
 def transcribe_corpus(
-    clips: ClipTable, media: MediaFolder, params: TranscribeParams, compute: ComputeParams, out: Path
-) -> FillReport:
-    """Write a row of `SCHEMA` a clip, in order: the corpus' own text, else what ASR hears, else nothing.
+    texts: Mapping[str, str | None], media: Media, params: TranscribeParams, compute: ComputeParams, place: Place
+) -> Done:
+    """Write `transcripts.parquet`, a row of `SCHEMA` a clip: the corpus' own text, else what ASR hears, else nothing.
+
+    Args:
+        texts: the corpus' own transcript of every clip, None or empty where it has none.
 
     Raises:
         MerError: `transcribe.asr` is no recogniser.
     """
-    own: list[str | None] = [text if isinstance(text, str) else None for text in clips.rows["transcript"]]
     transcriber = load_transcriber(params)
-    if transcriber is None:
-        _write(out, clips, merge_transcripts(own, [None] * len(own)))
-        return FillReport(0, 0, {})
-    wanting = [clip_id for clip_id, text in zip(clips.rows["clip_id"], own, strict=True) if not (text or "").strip()]
+    fingerprint = NO_RECOGNISER if transcriber is None else transcriber.fingerprint
+    made = Made(STAGE, fingerprint, params.asr or NO_RECOGNISER, deciding(params))
+    limits = Limits(STAGE, params.max_failed, params.max_lost)
+    step: Step[bytes] = Step(NAME, RECOGNISED, made, TranscribeWorker(params), limits, BATCH_CLIPS)
+    wanting = {clip_id for clip_id, text in texts.items() if not (text or "").strip()} if transcriber else set()
+    digests = {clip_id: of if clip_id in wanting else None for clip_id, of in media.digests("audio_sha256").items()}
 
-    def compute_missing() -> Cached:
-        heard = media_digests(clips, media, "audio_sha256")
-        content = Content({clip_id: heard[clip_id] for clip_id in wanting}, partial(load_audio, media))
-        return fill_corpus(
-            "transcripts",
-            RECOGNISED,
-            transcriber.fingerprint,
-            content,
-            TranscribeWorker(params),
-            for_device(compute, params.device),
-            batch_size=BATCH_CLIPS,
-        )
-
-    def materialise(cached: Cached) -> FillReport:
-        rows = zip(cached.keys, cached.rows(), strict=True)
+    def write(done: Done) -> Done:
+        rows = zip(done.keys, done.rows(), strict=True)
         heard: dict[str, Transcript] = {clip_id: from_record(row) for clip_id, row in rows if row is not None}
-        _write(out, clips, merge_transcripts(own, [heard.get(clip_id) for clip_id in clips.rows["clip_id"]]))
-        return cached.report
+        chosen = merge_transcripts(list(texts.values()), [heard.get(clip_id) for clip_id in texts])
+        write_transcripts(place.data / "transcripts.parquet", list(texts), chosen)
+        sources = Counter(of.source for of in chosen)
+        print("text: " + ", ".join(f"{sources[name]} {name}" for name in ("corpus", "asr", "none")), flush=True)
+        return done
 
-    return fill_and_use(compute_missing, materialise)
-
-
-def read_transcripts(path: str | Path) -> dict[str, str]:
-    """Transcript of every clip; empty where there is none.
-
-    Raises:
-        MerError: the file is missing or is not a table of transcripts.
-    """
-    try:
-        table = pq.read_table(path, columns=["clip_id", "transcript"])
-    except (OSError, pa.ArrowException) as error:
-        raise MerError(f"{path}: not a table of transcripts: {error}") from None
-    return dict(zip(table["clip_id"].to_pylist(), table["transcript"].to_pylist(), strict=True))
-
-
-def _write(path: Path, clips: ClipTable, chosen: Sequence[Chosen]) -> None:
-    rows = [
-        {
-            "clip_id": clip_id,
-            "transcript": of.text,
-            "source": of.source,
-            "words": [{"text": word.text, "start": word.start, "end": word.end} for word in of.words],
-        }
-        for clip_id, of in zip(clips.rows["clip_id"], chosen, strict=True)
-    ]
-    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), path)
+    return run_per_clip(step, Content(digests, media.audio), for_device(compute, params.device), place, write)

@@ -1,4 +1,4 @@
-"""Corpus layouts: how a data set lies on disk, read into one clip table."""
+"""Corpus layouts: how a data set lies on disk, read into clips, texts and labels."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LAYOUTS: dict[str, Layout] = {
 
 
 def read_corpus(params: CorpusParams, *, prefer: str = "chinese") -> Corpus:
-    """Read the corpus at `corpus.root`; folds are not assigned yet.
+    """Read the corpus at `corpus.root`.
 
     Args:
         prefer: language of the transcripts, where the corpus has them in several.

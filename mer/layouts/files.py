@@ -8,10 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from mer.errors import MerError
-
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ts")
-AUDIO_SUFFIXES = (".flac", ".wav", ".mp3", ".m4a", ".aac", ".ogg", ".opus", ".wma", ".aiff", ".aif")
-MEDIA_SUFFIXES = frozenset(VIDEO_SUFFIXES + AUDIO_SUFFIXES)
+from mer.media.formats import MEDIA_SUFFIXES
 
 
 def normalise(text: str) -> str:

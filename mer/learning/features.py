@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mer.clips import ClipTable
+from mer.clips import ClipTable, read_folds, read_groups, read_labels, read_splits
 from mer.errors import MerError
+from mer.store.tables import read_utterances
 
 MODALITIES = ("audio", "face", "text")
 
@@ -70,6 +72,24 @@ class FeatureSet:
             features={name: self.features[name] for name in names},
             present={name: self.present[name] for name in names},
         )
+
+
+def read_unlabeled_features(modalities: Sequence[str], data: Path = Path("data")) -> FeatureSet:
+    """Features of all clips with their splits and groups, and without a label: what pretraining may see."""
+    rows = read_splits(data / "splits.parquet").merge(read_groups(data / "groups.parquet"), on="clip_id", how="left")
+    return _read(ClipTable(rows.assign(label=None, fold=None), ()), modalities, data)
+
+
+def read_labeled_features(modalities: Sequence[str], data: Path = Path("data")) -> FeatureSet:
+    """Features of all clips, with labels and folds of the labeled split."""
+    labels = read_labels(data / "labels.parquet")
+    rows = labels.rows.merge(read_folds(data / "folds.parquet"), on="clip_id", how="left")
+    return _read(replace(labels, rows=rows), modalities, data)
+
+
+def _read(clips: ClipTable, modalities: Sequence[str], data: Path) -> FeatureSet:
+    tables = {name: read_utterances(data / "features" / name / "utterance.parquet") for name in modalities}
+    return build_feature_set(clips, tables)
 
 
 def build_feature_set(clips: ClipTable, tables: Mapping[str, UtteranceFeatures]) -> FeatureSet:

@@ -11,12 +11,14 @@ from av.audio.frame import AudioFrame
 from numpy.typing import NDArray
 
 from mer.media.errors import TooLongError
+from mer.media.rate import SAMPLE_RATE as RATE
 
-RATE = 16_000
 GAP_SECONDS = 0.1
 """A jump in the time stamps below this is jitter; above it, silence was left out."""
 TOGETHER = 64
 """Frames that go through the resampler at once: each passage costs more than the resampling of one frame."""
+CANCELLED = 1e-3
+"""Power of the mix, as a share of the channels' mean power, below which they cancel: 30 dB."""
 JOINED = "fltp"
 """Format whose frames are joined: that of AAC, MP3, Opus, Vorbis and AC-3, which come in frames of some 20 ms."""
 
@@ -38,6 +40,9 @@ class Resampler:
         self.graph.link_nodes(source, resample, self.graph.add("abuffersink")).configure()
         self.waiting: list[AudioFrame] = []
         self.chunks: list[NDArray[np.float32]] = []
+        self.channels = first.layout.nb_channels
+        self.energy = 0.0
+        """Sum of squares over all channels and samples, full scale being 1; counted for several channels only."""
 
     def push(self, frame: AudioFrame) -> None:
         self.waiting.append(frame)
@@ -54,6 +59,8 @@ class Resampler:
     def _resample(self) -> None:
         frames, self.waiting = self.waiting, []
         for frame in [self._join(frames)] if frames and self.format == JOINED else frames:
+            if self.channels > 1:
+                self.energy += energy(frame)
             frame.pts = None  # the stretch is contiguous; its place on the clock is kept by Waveform
             self.graph.push(frame)
         self._pull()
@@ -72,6 +79,16 @@ class Resampler:
                 return
 
 
+def energy(frame: AudioFrame) -> float:
+    """Sum of squares over all channels and samples of a frame, full scale being 1."""
+    samples = frame.to_ndarray()
+    flat = samples.ravel().astype(np.float32, copy=False)
+    if samples.dtype.kind == "u":  # eight bits, the only unsigned kind that FFmpeg has
+        flat = flat - 128
+    full_scale = 1.0 if samples.dtype.kind == "f" else 2.0 ** (8 * samples.dtype.itemsize - 1)
+    return float(np.dot(flat, flat)) / full_scale**2
+
+
 class Waveform:
     """Collects the audio frames of one stream, in decoding order.
 
@@ -85,6 +102,9 @@ class Waveform:
         self.format: tuple[str, str, int] | None = None
         self.start = 0.0
         self.end = 0.0
+        self.broken = 0
+        """Samples that are infinite or no numbers; they count as silence."""
+        self.channel_power = self.mix_power = 0.0
 
     def push(self, frame: AudioFrame) -> None:
         """Take the next frame.
@@ -119,7 +139,21 @@ class Waveform:
             waveform[at : at + len(samples)] = samples
         return (origin, waveform) if len(waveform) else None
 
+    @property
+    def cancels(self) -> bool:
+        """Whether the mono mix is nearly silent though the channels are not."""
+        return self.mix_power < CANCELLED * self.channel_power
+
     def _finish_stretch(self) -> None:
-        if self.current is not None:
-            self.stretches.append((self.start, self.current.finish()))
-            self.current = None
+        if self.current is None:
+            return
+        samples = self.current.finish()
+        broken = ~np.isfinite(samples)
+        if broken.any():
+            self.broken += int(broken.sum())
+            samples = np.where(broken, np.float32(0), samples)
+        if self.current.channels > 1:
+            self.channel_power += self.current.energy / self.current.channels / self.current.rate
+            self.mix_power += float(np.dot(samples, samples)) / RATE
+        self.stretches.append((self.start, samples))
+        self.current = None

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from mer.errors import ClipError
+from mer.errors import ClipError, MachineError
 
 
 class MediaError(ClipError):
     """A clip that cannot be decoded. `error` is its name in the quarantine table.
 
-    A `transient` fault may be the machine's rather than the file's: it is quarantined, but the next run tries again.
+    A `transient` fault met a limit of the params: it is quarantined, but the next run tries again. One that is a
+    `MachineError` too is no fault of the clip's.
     """
 
     error: ClassVar[str] = "media_error"
-    transient: ClassVar[bool] = False
 
 
 class MissingFileError(MediaError):
@@ -25,8 +25,12 @@ class NotAFileError(MediaError):
     error = "not_a_file"
 
 
-class PermissionRefusedError(MediaError):
+class PermissionRefusedError(MediaError, MachineError):
     error = "permission_refused"
+
+
+class UnreadableFileError(MediaError, MachineError):
+    error = "unreadable_file"
 
 
 class OutsideRootError(MediaError):
@@ -57,6 +61,12 @@ class CrashedError(MediaError):
     error = "crashed"
 
 
+class KilledError(MediaError, MachineError):
+    """Someone killed the decoder, the kernel for memory most often: it did not die of the clip."""
+
+    error = "killed"
+
+
 class TimedOutError(MediaError):
     error = "timed_out"
     transient = True
@@ -65,6 +75,10 @@ class TimedOutError(MediaError):
 class OutOfMemoryError(MediaError):
     error = "out_of_memory"
     transient = True
+
+
+class DoubtError(Exception):
+    """What a container says and what its decoder finds differ: decode everything. It never leaves `mer.media`."""
 
 
 BY_NAME: dict[str, type[MediaError]] = {kind.error: kind for kind in MediaError.__subclasses__()}

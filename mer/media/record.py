@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+
+from mer.media.notes import Note
 
 CONTENT = pa.schema(
     [
@@ -21,18 +23,21 @@ CONTENT = pa.schema(
         pa.field("height", pa.int32()),
         pa.field("audio_sha256", pa.string()),
         pa.field("frames_sha256", pa.string()),
+        pa.field("notes", pa.list_(pa.struct([("error", pa.string()), ("message", pa.string())]))),
     ]
 )
-"""What decoding a file gives: the same for two clips with the same bytes."""
+"""What decoding a file gives: the same for two clips with the same bytes. `notes` say what the record lacks of the
+file, each by a stable name and a line for people: they become `partial` rows of the quarantine table."""
 SCHEMA = pa.schema([pa.field("clip_id", pa.string(), nullable=False), *CONTENT])
 
 
 @dataclass(frozen=True)
 class MediaRecord:
-    """One clip of `data/media`.
+    """One decoded clip.
 
-    `audio` is 16-bit FLAC at 16 kHz mono, None where the clip has none; `frames` are JPEGs shown at `timestamps`
-    (seconds); `width` and `height` are the clip's own. A digest is empty where there is nothing to digest.
+    `audio` is FLAC at 16 kHz mono (see `mer.media.encode` for its level), None where the clip has none; `frames` are
+    JPEGs shown at `timestamps` (seconds); `width` and `height` are the clip's own. A digest is empty where there is
+    nothing to digest. `notes` say what the file has and the record lacks.
     """
 
     clip_id: str
@@ -44,9 +49,15 @@ class MediaRecord:
     height: int
     audio_sha256: str
     frames_sha256: str
+    notes: tuple[Note, ...] = ()
+
+    def __post_init__(self) -> None:
+        # From Parquet and from the sandbox they come as plain mappings.
+        notes = tuple(one if isinstance(one, Note) else Note(**cast("dict[str, str]", one)) for one in self.notes or ())
+        object.__setattr__(self, "notes", notes)
 
     def waveform(self) -> NDArray[np.float32]:
-        """Float32 [samples] in [-1, 1] at 16 kHz; empty where the clip has no audio."""
+        """Float32 [samples] at 16 kHz at the level of the file (full scale is 1); empty without audio."""
         from mer.media import encode  # here, because stages that only move records need no codecs: half their start
 
         return encode.waveform(self.audio) if self.audio else np.zeros(0, np.float32)
@@ -69,6 +80,7 @@ def content(media: Mapping[str, Any]) -> dict[str, Any]:
         frames.update(frame)
     audio = media["audio"]
     return {
+        "notes": [],
         **media,
         "audio_sha256": hashlib.sha256(audio).hexdigest() if audio is not None else "",
         "frames_sha256": frames.hexdigest() if media["frames"] else "",

@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from mer.errors import MerError
 from mer.media import errors
+from mer.media.answer import check_fault, check_media
 from mer.media.record import MediaRecord, content
 from mer.params import DecodeParams
 
@@ -33,7 +34,10 @@ START_SECONDS = 60.0
 MAX_ANSWER = 2**31
 """Bytes: no honest answer is longer, and a broken one must not fill our memory."""
 HEADER = struct.Struct(">QI")
-MACHINE_FAULTS = (errors.CrashedError, errors.TimedOutError, errors.OutOfMemoryError)
+WORKER_FAULTS = (errors.CrashedError, errors.KilledError, errors.TimedOutError, errors.OutOfMemoryError)
+KILLS = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+ENDING_SECONDS = 5.0
+"""Signals that come from outside: a decoder that dies of its clip dies of another."""
 
 
 class Sandbox:
@@ -63,7 +67,7 @@ class Sandbox:
         """
         try:
             return self._decode_once(path)
-        except MACHINE_FAULTS:
+        except WORKER_FAULTS:
             if self._closed:
                 raise
         return self._decode_once(path)  # what an earlier clip left behind may be to blame: once more, in a fresh worker
@@ -84,9 +88,12 @@ class Sandbox:
         try:
             header, blobs = self._worker.ask({"path": os.fspath(path)}, self.params.timeout_seconds)
             if "error" in header:
-                raise errors.BY_NAME.get(header["error"], errors.MediaError)(header["message"])
-            return content(_checked(header, blobs))
-        except MACHINE_FAULTS:
+                name, message = check_fault(header)
+                raise errors.BY_NAME.get(name, errors.MediaError)(message)
+            media = _checked(header, blobs)
+            check_media(media, self.params)
+            return content(media)
+        except WORKER_FAULTS:
             self._drop_worker()
             raise
 
@@ -115,6 +122,9 @@ class _Worker:
         )
         try:
             self.ask(params.model_dump(), START_SECONDS)
+        except errors.KilledError:
+            self.kill()
+            raise
         except errors.MediaError as error:
             self.kill()
             raise MerError(
@@ -134,7 +144,13 @@ class _Worker:
         if length > MAX_ANSWER or head > length:
             raise errors.CrashedError("the decoding worker sent a broken answer")
         answer = self._read(length, deadline)
-        return json.loads(answer[:head]), answer[head:]
+        try:
+            header = json.loads(answer[:head])
+        except (ValueError, RecursionError):
+            header = None
+        if not isinstance(header, dict):
+            raise errors.CrashedError("the decoding worker sent a broken answer")
+        return header, answer[head:]
 
     def kill(self) -> None:
         self.process.kill()
@@ -161,17 +177,34 @@ class _Worker:
         return bytes(data)
 
     def _death(self) -> errors.MediaError:
-        self.process.kill()
-        code = self.process.wait()
+        try:  # its pipe closes a little before it has ended: of what, it must say itself
+            code = self.process.wait(ENDING_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            code = self.process.wait()
         if code == -signal.SIGXCPU:
             return errors.TimedOutError("decoding used more processor time than decode.timeout_seconds")
+        if -code in KILLS:
+            return errors.KilledError(
+                f"the decoder was killed by {signal.Signals(-code).name}: for memory, most often; take fewer "
+                "(compute.workers), or lower decode.memory_mb"
+            )
         cause = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
         return errors.CrashedError(f"the decoder died of {cause}")
 
 
 def _checked(header: dict[str, Any], blobs: bytes) -> dict[str, Any]:
     """Cut the answer into audio and frames; sizes that do not add up count as a crash."""
+    try:
+        return _cut(header, blobs)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise errors.CrashedError("the decoding worker sent a broken answer") from None
+
+
+def _cut(header: dict[str, Any], blobs: bytes) -> dict[str, Any]:
     sizes = [*([] if header["audio"] is None else [header["audio"]]), *header["frames"]]
+    if not all(type(size) is int and size >= 0 for size in sizes):
+        raise errors.CrashedError("the decoding worker sent a broken answer")
     if sum(sizes) != len(blobs) or len(header["timestamps"]) != len(header["frames"]):
         raise errors.CrashedError("the decoding worker sent a broken answer")
     parts, at = [], 0
@@ -186,4 +219,5 @@ def _checked(header: dict[str, Any], blobs: bytes) -> dict[str, Any]:
         "duration": float(header["duration"]),
         "width": int(header["width"]),
         "height": int(header["height"]),
+        "notes": [{"error": str(note["error"]), "message": str(note["message"])} for note in header["notes"]],
     }

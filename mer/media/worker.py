@@ -1,7 +1,8 @@
 """The process that meets hostile files: `python -m mer.media.worker`, started and watched by `mer.media.sandbox`.
 
 It reads one JSON request a line and answers with a length, a JSON header, then audio and JPEGs. Nothing that it sends
-is ever unpickled. It has limits on memory, processor time and file size, and no way to write a file.
+is ever unpickled. It has limits on memory, processor time and file size, and where the kernel has Landlock and seccomp
+no way to write a file, to reach the network or to start a program: see `mer.media.confine`.
 """
 
 from __future__ import annotations
@@ -12,13 +13,16 @@ import resource
 import signal
 import struct
 import sys
+from dataclasses import asdict
 from types import SimpleNamespace
 from typing import Any, BinaryIO
 
 import av
 import cv2
 
+from mer.lifeline import end_with_parent
 from mer.media import encode
+from mer.media.confine import confine
 from mer.media.decode import decode_clip
 from mer.media.errors import MediaError, OutOfMemoryError
 
@@ -40,6 +44,8 @@ def main() -> None:
     bytearray(LEAST_MEMORY)  # with less than this nothing decodes: fail now, and say so, rather than on every clip
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_CORE, 0)
+    confine()
+    end_with_parent()  # after it: what holds for this thread holds for those that it starts
     _send(answers, {"ready": True})
     params = SimpleNamespace(**config)
     for line in iter(requests.readline, b""):
@@ -71,6 +77,7 @@ def _answer(answers: BinaryIO, path: str, params: Any) -> None:
             "duration": media.duration,
             "width": media.width,
             "height": media.height,
+            "notes": [asdict(note) for note in media.notes],
         }
         _send(answers, header, *audio, *frames)
     except MediaError as error:

@@ -9,14 +9,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from mer.errors import MerError
 from mer.params.base import Section
 from mer.params.corpus import ComputeParams, CorpusParams, DecodeParams
+from mer.params.document import read_document
 from mer.params.extraction import AdaptAudioParams, AudioParams, FaceParams, OnnxParams, TextParams, TranscribeParams
 from mer.params.learning import EvaluateParams, ModelParams, PretrainParams, SelfTrainParams
+from mer.params.limits import faults, shown
 
 __all__ = [
     "AdaptAudioParams",
@@ -37,6 +38,10 @@ __all__ = [
     "load_params",
     "parse_params",
 ]
+
+
+MOST_FAULTS = 10
+"""Named in one line."""
 
 
 class Params(Section):
@@ -60,28 +65,25 @@ def load_params(path: str | Path = "params.yaml") -> Params:
     Raises:
         MerError: the file is missing or not YAML, or a key is unknown or has a bad value; the line names the key.
     """
-    try:
-        with open(path, encoding="utf-8") as file:
-            values = yaml.safe_load(file) or {}
-    except OSError as error:
-        raise MerError(f"{path}: {error.strerror or error}") from None
-    except yaml.YAMLError as error:
-        raise MerError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    return parse_params(values, source=str(path))
+    return parse_params(read_document(path), source=str(path))
 
 
 def parse_params(values: Any, *, source: str = "params") -> Params:
     """Check a nested mapping of values against the sections; see `load_params` for what is raised."""
     try:
-        return Params.model_validate(values)
+        params = Params.model_validate(values)
     except ValidationError as error:
-        raise MerError(f"{source}: " + "; ".join(map(_one_fault, error.errors()))) from None
+        raise MerError(f"{source}: " + "; ".join(map(_one_fault, error.errors()[:MOST_FAULTS]))) from None
+    beyond = list(faults(params))
+    if beyond:
+        raise MerError(f"{source}: " + "; ".join(beyond[:MOST_FAULTS]))
+    return params
 
 
 def _one_fault(fault: Any) -> str:
-    key = ".".join(str(part) for part in fault["loc"] if part != "[key]") or "the file"
+    key = ".".join(str(part)[:80] for part in fault["loc"] if part != "[key]") or "the file"
     if fault["type"] == "extra_forbidden":
         return f"unknown key '{key}'"
     if fault["type"] == "model_type":
-        return f"'{key}': a mapping of keys is needed (got {fault['input']!r})"
-    return f"'{key}': {fault['msg'].removeprefix('Value error, ')} (got {fault['input']!r})"
+        return f"'{key}': a mapping of keys is needed (got {shown(fault['input'])})"
+    return f"'{key}': {fault['msg'].removeprefix('Value error, ')} (got {shown(fault['input'])})"

@@ -15,3 +15,12 @@ class Section(BaseModel):
     """A section of params.yaml: immutable, and closed to keys that it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class StepSection(Section):
+    """A section of a stage that works clip by clip."""
+
+    max_failed: Fraction = 0.05
+    """The stage fails when a larger share of the clips does."""
+    max_lost: Fraction = 0.0
+    """The stage fails when the machine loses a larger share of them (a worker killed, no space); then run it again."""

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from mer.params.base import Count, Fraction, Positive, Section
+from mer.params.base import Count, Positive, Section, StepSection
 
 
 def _distinct(classes: tuple[str, ...]) -> tuple[str, ...]:
@@ -56,9 +56,12 @@ class ComputeParams(Section):
     """Ray cluster to join; None starts a local one."""
 
 
-class DecodeParams(Section):
+class DecodeParams(StepSection):
     frames: Annotated[int, Field(ge=0)] = 8
     """Frames sampled evenly over time from each clip."""
+    audio_track: Annotated[int, Field(ge=0)] | Annotated[str, Field(min_length=1)] = "default"
+    """Sound stream of files that have several: 'default' (as FFmpeg chooses), its number from 0, or a language code
+    as the file has it ('eng'). A file without that track gives its default one, with a warning."""
     max_side: Count = 640
     """Frames are scaled down (never up) so that their longer side is at most this many pixels."""
     jpeg_quality: Annotated[int, Field(ge=1, le=100)] = 92
@@ -69,5 +72,3 @@ class DecodeParams(Section):
     """Wall-clock limit for one clip."""
     memory_mb: Count = 4096
     """Address-space limit of a decoding worker."""
-    max_failed: Fraction = 0.05
-    """The stage fails when a larger share of the clips was quarantined."""

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from mer.params.base import Count, Positive, Section
+from mer.params.base import Count, Positive, Section, StepSection
 
 
-class TranscribeParams(Section):
+class TranscribeParams(StepSection):
     prefer: Literal["chinese", "english"] = "chinese"
     """Which of the corpus' own transcripts to use where it has several languages."""
     asr: str | None = None
@@ -37,16 +37,20 @@ class AdaptAudioParams(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
 
-class AudioParams(Section):
+class AudioParams(StepSection):
     model: str = "sample/hubert"
     """Hugging Face folder or fairseq `.pt` of a speech encoder."""
     layers: Annotated[tuple[int, ...], Field(min_length=1)] = (-4, -3, -2, -1)
-    """Transformer blocks whose outputs are summed: 0 is the first, -1 the last."""
+    """Transformer blocks whose outputs are used: 0 is the first, -1 the last."""
+    combine: Literal["sum", "concatenate"] = "sum"
+    """Sum of these blocks, as published, or all of them side by side."""
     pooling: Literal["mean", "mean_std"] = "mean"
     window_seconds: Annotated[float, Field(ge=1.0)] = 30.0
     """A longer clip is encoded in windows of this length and stitched."""
     overlap_seconds: Annotated[float, Field(ge=0.0)] = 1.0
     """What neighbouring windows share."""
+    full_window: bool = False
+    """For Whisper: pad each clip to the 30 s that it was trained with; else it hears the clip alone, much faster."""
     frames: bool = False
     """Also write per-frame features to frames.safetensors."""
     dtype: Literal["float32", "bfloat16", "int8"] = "float32"
@@ -75,10 +79,10 @@ class OnnxParams(Section):
     """Which of its outputs is the embedding."""
 
 
-class FaceParams(Section):
-    detector: Literal["haar", "yunet"] = "haar"
+class FaceParams(StepSection):
+    detector: Literal["haar", "yunet", "mediapipe"] = "haar"
     detector_model: str | None = None
-    """YuNet's ONNX file."""
+    """YuNet's ONNX file, or MediaPipe's TFLite file."""
     detector_sha256: str | None = None
     """Expected SHA-256 of that file; None accepts any."""
     smallest: Annotated[float, Field(gt=0.0, le=0.5)] = 0.1
@@ -95,7 +99,7 @@ class FaceParams(Section):
     batch_frames: Count = 64
 
 
-class TextParams(Section):
+class TextParams(StepSection):
     encoder: str = "tfidf"
     """`tfidf` (character n-grams + truncated SVD, fitted on the corpus) or a Hugging Face folder."""
     dimensions: Count = 128

@@ -41,11 +41,12 @@ RETRIEVALS = (("audio", "face", "A->V"), ("audio", "text", "A->T"), ("face", "te
 @dataclass(frozen=True)
 class Pretrained:
     """The ways to standardise that `model.normalise` names, in its order, and encoders that know them all; None where
-    there was no pretraining. `curve` has a row an epoch, starting with the random encoders."""
+    there was no pretraining. `model` and `settings` are what they were made with. `curve` has a row an epoch, starting with the random encoders."""
 
     views: tuple[View, ...]
     encoders: Encoders | None
     model: ModelParams
+    settings: PretrainParams
     curve: list[dict[str, float]] = field(default_factory=list)
 
     @property
@@ -58,7 +59,10 @@ class Pretrained:
         tensors, about = view_tensors(self.views)
         if self.encoders is not None:
             tensors |= {f"encoders.{name}": value for name, value in self.encoders.state_dict().items()}
-        write_tensors(path, tensors, {"model": self.model.model_dump(mode="json"), "views": about})
+        write_tensors(path, tensors, {**self._made_with(), "views": about})
+
+    def _made_with(self) -> dict[str, Any]:
+        return {"model": self.model.model_dump(mode="json"), "pretrain": self.settings.model_dump(mode="json")}
 
 
 def load_pretrained(path: str | Path) -> Pretrained:
@@ -70,11 +74,12 @@ def load_pretrained(path: str | Path) -> Pretrained:
     tensors, about = read_tensors(path)
     try:
         model = ModelParams.model_validate(about["model"])
+        settings = PretrainParams.model_validate(about["pretrain"])
         views = views_from(tensors, about["views"])
         encoders = encoders_from(tensors, "encoders.", views[0].widths, model)
     except (KeyError, ValueError, RuntimeError, TypeError, IndexError) as error:
         raise MerError(f"{path}: not a pretrained model: {error}") from None
-    return Pretrained(views, encoders, model)
+    return Pretrained(views, encoders, model, settings)
 
 
 def view_tensors(views: tuple[View, ...]) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
@@ -136,9 +141,9 @@ def pretrain(features: FeatureSet, params: Params) -> Pretrained:
     with deterministic(params.pretrain.seed, threads):
         views = standardised_views(features, params)
         if params.model.kind != "mrccl" or not params.pretrain.epochs:
-            return Pretrained(views, None, params.model)
+            return Pretrained(views, None, params.model, params.pretrain)
         encoders, curve = _train(features, views, params)
-    return Pretrained(views, encoders, params.model, curve)
+    return Pretrained(views, encoders, params.model, params.pretrain, curve)
 
 
 def standardised_views(features: FeatureSet, params: Params) -> tuple[View, ...]:

@@ -91,11 +91,16 @@ class Batches:
         ]
         seeds = sorted({one.seed for one in sets})
         self.seed_of = torch.tensor([seeds.index(one.seed) for one in sets])
-        seed, noise = self.settings.seed, params.pretrain
+        seed = self.settings.seed
         self.generators = [torch.Generator().manual_seed(stream_seed(seed, "dropout", one)) for one in seeds]
         self.noise_generators = [torch.Generator().manual_seed(stream_seed(seed, "noise", one)) for one in seeds]
-        self.kind = noise.noise
-        alpha = alpha_bar(noise.schedule, noise.noise_steps, noise.beta_start, noise.beta_end)
+        self.kind = params.pretrain.noise
+        alpha = alpha_bar(
+            params.pretrain.schedule,
+            params.pretrain.noise_steps,
+            params.pretrain.beta_start,
+            params.pretrain.beta_end,
+        )
         self.alpha = alpha[: max(1, int((alpha >= self.settings.least_signal).sum()))]  # it falls
 
     def __call__(self, step: int) -> Batch:

@@ -121,14 +121,14 @@ def self_train(features: FeatureSet, pretrained: Pretrained, params: Params) -> 
 
     Args:
         features: labels and folds of the labeled split, features of all clips.
-        pretrained: the views of the clips and their encoders; its model parameters are used.
-        params: `self_train`, and the noise of `pretrain` are read.
+        pretrained: the views of the clips and their encoders; the model and the noise are those that it was made with.
+        params: `self_train` is read.
 
     Raises:
         MerError: there are no labels, only one class, fewer than three folds, or a modality is missing.
     """
     features = features.only(pretrained.modalities)
-    params = params.model_copy(update={"model": pretrained.model})
+    params = params.model_copy(update={"model": pretrained.model, "pretrain": pretrained.settings})
     fit = cross_fitting(features)
     with deterministic(params.self_train.seed, threads=1):  # members train on threads of their own
         unlabeled = (features.split == "unlabeled").any()

@@ -9,8 +9,10 @@ from typing import Any, Self
 
 import pyarrow as pa
 
-from mer.errors import ClipError
+from mer.errors import ClipError, MerError
+from mer.machine import explain
 from mer.store import journal
+from mer.store.location import claim
 from mer.store.shardset import ShardSet
 
 SEAL_BYTES = 128 * 2**20
@@ -27,16 +29,20 @@ class Failure:
 
     @classmethod
     def of(cls, error: ClipError) -> Self:
-        return cls(getattr(error, "error", "clip_error"), str(error))
+        return cls(error.error, str(error))
 
 
 class ShardCache:
     """Results of one kind, `root/name`, in append-only shards; and the clips that failed for good, not tried again.
 
     A row has the fields of `schema`. A key is a hex digest of everything that decides the row: see `mer.store.keys`.
+
+    Raises:
+        MerError: here and in every method: the machine's fault (no space, no permission), with the path and what to do.
     """
 
     def __init__(self, root: Path, name: str, schema: pa.Schema) -> None:
+        claim(root)
         self.results = ShardSet(root / name, schema)
         self.known_failures = ShardSet(root / name / "failures", FAILURES)
 
@@ -44,6 +50,11 @@ class ShardCache:
         """The keys, each once and in order, that have neither a result nor a remembered failure."""
         known = self.known()
         return [key for key in dict.fromkeys(keys) if key not in known]
+
+    def results_missing(self, keys: Sequence[str]) -> list[str]:
+        """The keys that have no result, whether or not they are known to fail."""
+        self.results.refresh()
+        return [key for key, here in zip(keys, self.results.has(keys), strict=True) if not here]
 
     def known(self) -> set[str]:
         """All keys with a result or a remembered failure."""
@@ -83,7 +94,7 @@ class CacheWriter:
 
     def fail(self, key: str, error: ClipError) -> None:
         """Remember that a clip failed, unless the fault may have been the machine's."""
-        if not getattr(error, "transient", False):
+        if not error.transient:
             failure = Failure.of(error)
             self._failures.append({"key": key, "error": failure.error, "message": failure.message})
 
@@ -91,8 +102,10 @@ class CacheWriter:
         return self
 
     def __exit__(self, *raised: object) -> None:
-        self._results.seal()
-        self._failures.seal()
+        try:
+            self._results.seal()
+        finally:
+            self._failures.seal()
 
 
 class _Appender:
@@ -101,15 +114,27 @@ class _Appender:
         self.journal: journal.Journal | None = None
 
     def append(self, row: dict[str, Any]) -> None:
-        if self.journal is None:
-            self.journal = journal.Journal(self.shards.folder, self.shards.schema)
-        self.journal.append(row)
+        try:
+            if self.journal is None:
+                self.journal = journal.Journal(self.shards.folder, self.shards.schema)
+            self.journal.append(row)
+        except OSError as error:
+            raise MerError(explain(error, self.shards.folder)) from None
         if self.journal.size >= SEAL_BYTES:
             self.seal()
 
     def seal(self) -> None:
-        if self.journal is not None:
-            self.shards.seal(journal.read(self.journal.path))
-            self.journal.close(remove=True)
-            self.journal = None
-            self.shards.refresh()
+        """Make the journal a shard; where that fails (no space), the journal stays, and the next run seals it."""
+        if self.journal is None:
+            return
+        sealed, self.journal = self.journal, None
+        try:
+            self.shards.seal(journal.read(sealed.path))
+        except OSError as error:
+            sealed.close(remove=False)
+            raise MerError(explain(error, self.shards.folder)) from None
+        except BaseException:
+            sealed.close(remove=False)
+            raise
+        sealed.close(remove=True)
+        self.shards.refresh()

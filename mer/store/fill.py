@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from mer.compute import Worker, map_batches
-from mer.errors import ClipError
+from mer.errors import ClipError, MachineError
 from mer.params import ComputeParams
 from mer.store.cache import Failure, ShardCache
-from mer.store.shards import CorruptShardError
+from mer.store.shards import MissingRowsError
+
+log = logging.getLogger(__name__)
+
+TRIES = 10
+"""How often a cache that loses rows under the hands of a run is filled again."""
 
 Item = TypeVar("Item")
 Filled = TypeVar("Filled")
 Out = TypeVar("Out")
 
 
+MOST_LOST = 200
+"""Clips in a row that the machine lost, after which the rest is not tried: its disk is full, its memory too small."""
+
+
 @dataclass(frozen=True)
 class FillReport:
-    """What a run did: results computed, results found, and the keys without one, of this run and earlier ones."""
+    """What a run did: results computed, results found, and the keys without one.
+
+    `failed` are faults of clips, of this run and remembered from earlier ones; `lost` are those of the machine.
+    """
 
     done: int
     cached: int
     failed: Mapping[str, Failure]
+    lost: Mapping[str, Failure] = field(default_factory=dict)
 
 
 def fill(
@@ -43,7 +57,8 @@ def fill(
 
     `items` pairs a key with what the worker needs; a key that comes twice is computed once. A batch holds at most
     `batch_size` items, and at most `batch_cost` by the sum of `cost` (an item that alone costs more goes alone). Every
-    row is safe when the next is asked for, so an interrupted run continues where it stopped.
+    row is safe when the next is asked for, so an interrupted run continues where it stopped. Where the machine loses
+    `MOST_LOST` clips in a row, the rest is left alone.
     """
     known = cache.known()
     seen: dict[str, None] = {}
@@ -59,13 +74,21 @@ def fill(
                 yield item
 
     transient: dict[str, Failure] = {}
-    done = 0
+    lost: dict[str, Failure] = {}
+    done = in_a_row = 0
     batches = in_batches(lacking(), batch_size, batch_cost, cost)
     with (
         closing(map_batches(worker, batches, compute, total=total, description=description)) as results,
         cache.writer() as writer,
     ):
         for number, result in results:
+            if isinstance(result, MachineError):
+                lost[order[number]] = Failure.of(result)
+                in_a_row += 1
+                if in_a_row >= MOST_LOST:
+                    break
+                continue
+            in_a_row = 0
             if isinstance(result, ClipError):
                 transient[order[number]] = Failure.of(result)
                 writer.fail(order[number], result)
@@ -73,7 +96,8 @@ def fill(
                 writer.add(order[number], dict(result))
                 done += 1
     failed = cache.failures(list(seen)) | transient
-    return FillReport(done, cached=len(seen) - len(failed) - done, failed=failed)
+    untried = len(order) - done - len(transient) - len(lost)
+    return FillReport(done, len(seen) - len(failed) - len(lost) - done - untried, failed, lost)
 
 
 def in_batches(
@@ -94,11 +118,14 @@ def in_batches(
 
 
 def fill_and_use(compute_missing: Callable[[], Filled], use: Callable[[Filled], Out]) -> Out:
-    """Fill the cache, then use what it holds; where a shard proves corrupt, do both once more.
+    """Fill the cache, then use what it holds; where a shard proves corrupt, or rows were pruned, do both once more.
 
-    The corrupt shard has been set aside by then, so only what it held is computed again.
+    The corrupt shard has been set aside by then, so only what it held is computed again. Several may be corrupt, and
+    each is found by itself; a disk that spoils whatever is written ends the run.
     """
-    try:
-        return use(compute_missing())
-    except CorruptShardError:
-        return use(compute_missing())
+    for _ in range(TRIES - 1):
+        try:
+            return use(compute_missing())
+        except MissingRowsError as error:
+            log.warning("%s: computed again", error)
+    return use(compute_missing())

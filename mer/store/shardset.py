@@ -2,207 +2,232 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from mer.errors import MerError
+from mer.machine import explain
 from mer.store import journal, shards
-from mer.store.shards import CorruptShardError
+from mer.store.index import Index, ShardKeys, build, follows, read_keys
+from mer.store.locks import listing, make_lock, removing
+from mer.store.reading import Reader, as_rows
+from mer.store.shards import CorruptShardError, MissingRowsError
+from mer.store.sharing import make_folder, may_remove
 
 log = logging.getLogger(__name__)
 
 KEY = pa.field("key", pa.string(), nullable=False)
-HELD_BYTES = 32 * 2**20
-"""Row groups kept while reading in an order that differs from the shards'."""
-HELD_FILES = 4
-"""Open at a time: a Parquet reader keeps some megabytes, and shards are mostly read one after another."""
-PLACE = np.dtype([("shard", np.int32), ("group", np.int32), ("row", np.int32)])
+READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+LOOKS = 100
+"""How often a row is looked for anew while others move it about, before it counts as gone."""
 
 
 class ShardSet:
     """Rows of `schema` in `folder`, each under a key.
 
-    Several processes may read and write one folder: shards appear whole, a key found twice holds the same row twice.
+    Several processes, and several users, may read, write, compact, prune and verify one folder: see `mer.store.locks`.
+    A key found twice holds the same row twice.
     """
 
     def __init__(self, folder: Path, schema: pa.Schema) -> None:
         self.folder = folder
         self.schema = pa.schema([KEY, *schema])
-        self.paths: list[Path] = []
-        self._found: list[Path] = []
-        self._keys = pa.chunked_array([], pa.string())
-        self._places = np.zeros(0, PLACE)
-        folder.mkdir(parents=True, exist_ok=True)
+        self._known: dict[Path, ShardKeys | None] = {}
+        """What was read of each shard: its name stands for its bytes, so it is read once. None: not for us."""
+        self._index = build({})
+        _make(folder)
         self.refresh()
 
+    @property
+    def paths(self) -> list[Path]:
+        """The shards that were found, in order."""
+        return list(self._index.paths)
+
     def refresh(self) -> None:
-        """Take in shards written, and drop shards removed, by others; seal journals that a dead run left behind."""
-        for path in journal.abandoned(self.folder):
-            self.seal(journal.read(path))
-            path.unlink()
-        found = sorted(self.folder.glob(f"[!.]*{shards.SUFFIX}"))
-        if found == self._found:
+        """Take in shards written, and drop shards removed, by others; seal journals that a dead run left behind.
+
+        Raises:
+            MerError: the machine does not let us read the folder.
+        """
+        if not self.folder.is_dir():  # a cache that this user may only read, and that lacks this set
             return
-        self._found = found
-        keys: list[pa.Array] = []
-        places: list[NDArray[np.void]] = []
-        self.paths = []
-        for path in found:
-            try:
-                index = _shard_index(path, len(self.paths), self.schema)
-            except CorruptShardError as error:
-                set_aside(path, str(error))
-                continue
-            except FileNotFoundError:
-                continue
-            if index is not None:
-                self.paths.append(path)
-                keys.append(index[0])
-                places.append(index[1])
-        self._keys = pa.chunked_array(keys, pa.string())
-        self._places = np.concatenate(places) if places else np.zeros(0, PLACE)
+        try:
+            self._seal_abandoned()
+            adopt_earlier(self.folder, self.schema)
+            found = self._found()
+        except OSError as error:
+            raise MerError(explain(error, self.folder)) from None
+        if found.keys() != self._known.keys():
+            self._known = found
+            self._index = build({path: keys for path, keys in found.items() if keys is not None})
+
+    def _found(self) -> dict[Path, ShardKeys | None]:
+        """What the folder holds now; a broken shard is set aside, and left out."""
+        found: dict[Path, ShardKeys | None] = {}
+        broken: list[tuple[Path, CorruptShardError]] = []
+        with listing(self.folder):
+            for path in shards.names(self.folder):
+                try:
+                    found[path] = self._known[path] if path in self._known else self._keys_of(path)
+                except CorruptShardError as error:
+                    broken.append((path, error))
+                except FileNotFoundError:  # removed by hand, or by a version without locks
+                    continue
+        for path, fault in broken:
+            if not set_aside(path, str(fault)):
+                found[path] = None
+        return found
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return len(self._index.keys)
 
     def keys(self) -> set[str]:
-        return set(self._keys.to_pylist())
+        return set(self._index.keys.to_pylist())
 
     def has(self, keys: Sequence[str]) -> NDArray[np.bool_]:
         """Bool [len(keys)]."""
-        wanted = pa.array(keys, pa.string())
-        return np.asarray(pc.is_in(wanted, value_set=self._keys).to_numpy(zero_copy_only=False), bool)
+        return self._index.has(keys)
 
     def seal(self, batches: Iterable[pa.RecordBatch]) -> None:
         """Write rows as one shard; no rows, no shard."""
         batches = iter(batches)
         first = next(batches, None)
         if first is not None:
-            shards.write_shard(shards.new_path(self.folder), first.schema, chain([first], batches))
+            shards.write_shard(self.folder, first.schema, chain([first], batches))
 
     def tables(self, keys: Sequence[str], columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """The rows of `keys`, in that order, as tables of one or more rows; memory does not grow with their number.
 
         Raises:
-            KeyError: a key is not here.
-            CorruptShardError: a shard cannot be read; it has been set aside, so its keys are missing from now on.
+            MissingRowsError: a key is not here, or went while we read (pruned).
+            CorruptShardError: a shard is broken; it has been set aside, so its keys are missing from now on.
+            MerError: the machine's fault; see `mer.store.shards`.
         """
-        found = pc.index_in(pa.array(keys, pa.string()), value_set=self._keys)
-        if found.null_count:
-            raise KeyError(keys[found.is_null().index(True).as_py()])
-        places = self._places[found.to_numpy()]
         names = [name for name in self.schema.names if columns is None or name in columns]
-        reader = _Reader(self.paths, names)
-        first = 0
-        while first < len(places):
-            last = first + 1
-            while last < len(places) and _follows(places[last - 1], places[last]):
-                last += 1
-            place = places[first]
-            try:
-                group = reader.group(int(place["shard"]), int(place["group"]))
-            except (OSError, pa.ArrowException) as error:
-                path = self.paths[int(place["shard"])]
-                set_aside(path, str(error))
-                self.refresh()
-                raise CorruptShardError(f"{path}: {error}") from None
-            yield group.slice(int(place["row"]), last - first)
-            first = last
+        index, (places, first) = self._index, (self._places(self._index, keys), 0)
+        looks = 0
+        with closing(Reader(names)) as reader:
+            while first < len(places):
+                last = first + 1
+                while last < len(places) and follows(places[last - 1], places[last]):
+                    last += 1
+                path = index.paths[int(places[first]["shard"])]
+                group = self._group(reader, path, int(places[first]["group"]))
+                if group is None:  # moved by a compaction, or gone
+                    looks += 1
+                    if looks > LOOKS:
+                        raise MissingRowsError(f"{path}: gone")
+                    self.refresh()
+                    index, keys = self._index, keys[first:]
+                    places, first = self._places(index, keys), 0
+                    continue
+                looks = 0
+                yield group.slice(int(places[first]["row"]), last - first)
+                first = last
 
     def rows(self, keys: Sequence[str], columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
         """Like `tables`, row by row; a column of number lists comes as NumPy arrays."""
         for table in self.tables(keys, columns):
-            yield from _as_rows(table)
+            yield from as_rows(table)
 
+    def _places(self, index: Index, keys: Sequence[str]) -> NDArray[np.void]:
+        places, absent = index.find(keys)
+        if absent is not None:
+            raise MissingRowsError(f"{self.folder}: no row under {absent}")
+        return places
 
-class _Reader:
-    """Open files and row groups, the least recently used given up first."""
-
-    def __init__(self, paths: Sequence[Path], columns: Sequence[str]) -> None:
-        self.paths, self.columns = paths, columns
-        self.files: OrderedDict[int, pq.ParquetFile] = OrderedDict()
-        self.groups: OrderedDict[tuple[int, int], pa.Table] = OrderedDict()
-        self.size = 0
-
-    def group(self, shard: int, number: int) -> pa.Table:
-        place = (shard, number)
-        if place in self.groups:
-            self.groups.move_to_end(place)
-            return self.groups[place]
-        table = self._file(shard).read_row_group(number, columns=list(self.columns), use_threads=False)
-        self.groups[place] = table
-        self.size += table.nbytes
-        while self.size > HELD_BYTES and len(self.groups) > 1:
-            self.size -= self.groups.popitem(last=False)[1].nbytes
-        return table
-
-    def _file(self, shard: int) -> pq.ParquetFile:
-        if shard in self.files:
-            self.files.move_to_end(shard)
-            return self.files[shard]
-        if len(self.files) >= HELD_FILES:
-            self.files.popitem(last=False)[1].close()
-        self.files[shard] = pq.ParquetFile(self.paths[shard], page_checksum_verification=True)
-        os.utime(self.paths[shard])  # `mer cache prune` goes by the time of last use
-        return self.files[shard]
-
-
-def set_aside(path: Path, reason: str) -> None:
-    """Take a broken shard out of the set: what it held is computed again."""
-    log.warning("%s is corrupt (%s): set aside, its clips are redone", path, reason)
-    if path.exists():
-        os.replace(path, path.with_suffix(".corrupt"))
-
-
-def _shard_index(path: Path, number: int, schema: pa.Schema) -> tuple[pa.Array, NDArray[np.void]] | None:
-    """Keys of a shard, and where each row lies; None for a shard of another schema, left by another version of mer."""
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as shard:
-            if not shard.schema_arrow.equals(schema):
+    def _group(self, reader: Reader, path: Path, number: int) -> pa.Table | None:
+        """A row group; None where the shard is gone."""
+        try:
+            return reader.group(path, number)
+        except FileNotFoundError:
+            return None
+        except Exception as error:
+            try:
+                corrupt = shards.after_fault(path, error)
+            except FileNotFoundError:
                 return None
-            keys = shard.read(columns=["key"], use_threads=False)["key"].combine_chunks()
-            sizes = [shard.metadata.row_group(group).num_rows for group in range(shard.num_row_groups)]
+        known = dict(self._known)
+        if set_aside(path, str(corrupt)):
+            known.pop(path, None)
+        else:
+            known[path] = None
+        self._known, self._index = known, build({path: keys for path, keys in known.items() if keys is not None})
+        raise corrupt
+
+    def _keys_of(self, path: Path) -> ShardKeys | None:
+        try:
+            return read_keys(path, self.schema)
+        except FileNotFoundError:
+            raise
+        except PermissionError:
+            log.warning("%s: not readable for this user: what it holds is computed again", path)
+            return None
+        except Exception as error:
+            raise shards.after_fault(path, error) from None
+
+    def _seal_abandoned(self) -> None:
+        for path in journal.abandoned(self.folder):
+            try:
+                self.seal(journal.read(path))
+                path.unlink()
+            except journal.NotAJournalError:
+                continue
+            except (OSError, pa.ArrowException) as error:  # no space, say: it stays, for another time
+                log.warning("%s: left by a run that died, and cannot be taken in now: %s", path, error)
+
+
+def _make(folder: Path) -> None:
+    """The folder with its lock; in a cache that this user may only read, what is there will have to do."""
+    try:
+        folder.parent.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(folder.parent)
+        make_folder(folder)
+        make_lock(folder)
+    except OSError as error:
+        if error.errno not in READ_ONLY:
+            raise MerError(explain(error, folder)) from None
+
+
+def set_aside(path: Path, reason: str) -> bool:
+    """Take a broken shard out of the set, so that what it held is computed again; False where it cannot be moved.
+
+    Nothing but its own bytes, looked at while nobody else can move it, decides that it goes.
+    """
+    try:
+        with removing(path.parent):
+            if shards.is_whole(path):
+                return True
+            log.warning("%s is corrupt (%s): set aside, its clips are redone", path, reason)
+            os.replace(path, path.with_suffix(".corrupt"))
     except FileNotFoundError:
-        raise
-    except (OSError, pa.ArrowException, KeyError) as error:
-        raise CorruptShardError(str(error)) from None
-    places = np.zeros(len(keys), PLACE)
-    places["shard"] = number
-    places["group"] = np.repeat(np.arange(len(sizes)), sizes)
-    places["row"] = np.concatenate([np.arange(size) for size in sizes]) if sizes else []
-    return keys, places
+        return True
+    except OSError as error:
+        log.warning("%s is corrupt (%s), and cannot be set aside: %s", path, reason, explain(error, path))
+        return False
+    return True
 
 
-def _follows(place: np.void, other: np.void) -> bool:
-    same = place["shard"] == other["shard"] and place["group"] == other["group"]
-    return bool(same and place["row"] + 1 == other["row"])
-
-
-def _as_rows(table: pa.Table) -> Iterator[dict[str, Any]]:
-    numeric = [_is_numbers(column.type) for column in table.columns]
-    for row in range(table.num_rows):
-        yield {
-            name: _value(column[row], numbers)
-            for name, column, numbers in zip(table.column_names, table.columns, numeric, strict=True)
-        }
-
-
-def _is_numbers(kind: pa.DataType) -> bool:
-    nested = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    return nested and (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type))
-
-
-def _value(scalar: pa.Scalar, numbers: bool) -> Any:
-    if numbers and scalar.is_valid:
-        return scalar.values.to_numpy(zero_copy_only=False)
-    return scalar.as_py()
+def adopt_earlier(folder: Path, schema: pa.Schema) -> None:
+    """Give the whole shards of this schema that an earlier version of mer wrote the names that shards now have."""
+    for path in sorted(path for path in folder.iterdir() if shards.EARLIER.fullmatch(path.name)):
+        try:
+            if read_keys(path, schema) is None or not may_remove(path):
+                continue
+            shards.validate(path)
+            with removing(folder):
+                os.rename(path, shards.name_of(folder, shards.sha256(path)))
+        except FileNotFoundError:  # another run was faster
+            continue
+        except Exception as error:
+            log.warning("%s: written by an earlier version of mer, and not taken over: %s", path, error)

@@ -1,11 +1,16 @@
-"""Looking after the shard cache: what it holds, whether it is whole, what may go, and merging small shards."""
+"""Looking after the shard cache: what it holds, whether it is whole, what may go, and merging small shards.
+
+Only what is provably ours is touched: in a folder that carries our mark (`mer.store.location`), in its sets of shards
+(`mer.store.locks`), files under the names that shards and journals have, with a key and the bytes that the name says.
+"""
 
 from __future__ import annotations
 
-import fcntl
+import os
+import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,15 +19,22 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mer.errors import MerError
+from mer.machine import explain
 from mer.store import shards
 from mer.store.cache import SEAL_BYTES
-from mer.store.shards import CorruptShardError
-from mer.store.shardset import set_aside
+from mer.store.location import require_cache
+from mer.store.locks import compacting, is_set, removing
+from mer.store.shards import UnreadableShardError
+from mer.store.shardset import KEY, set_aside
+from mer.store.sharing import may_remove
 
 SMALL_BYTES = 64 * 2**20
 """Shards below this size are worth merging."""
 LEFTOVER_SECONDS = 24 * 3600.0
 """A temporary file older than this belongs to no living writer."""
+BROKEN = "its bytes are not those that were written"
+ASIDE = re.compile(r"mer-[0-9a-f]{64}\.corrupt")
+LEFTOVER = re.compile(r"\.mer-[0-9a-f]{32}(\.journal)?\.tmp")
 
 
 @dataclass(frozen=True)
@@ -38,114 +50,222 @@ class Usage:
 
 
 def shard_sets(root: Path) -> list[Path]:
-    """Folders under `root` that hold shards, or shards set aside."""
-    if not root.is_dir():
-        return []
-    return sorted({path.parent for suffix in ("parquet", "corrupt") for path in root.rglob(f"*.{suffix}")})
+    """The sets of shards in a cache.
+
+    Raises:
+        MerError: the folder is not a cache of ours, or cannot be read.
+    """
+    require_cache(root)
+    try:
+        upper = [path for path in root.iterdir() if path.is_dir()] if root.exists() else []
+        return sorted(path for set_ in upper for path in (set_, set_ / "failures") if is_set(path))
+    except OSError as error:
+        raise MerError(explain(error, root)) from None
 
 
 def usage(root: Path) -> Iterator[Usage]:
     for folder in shard_sets(root):
         paths = _shards(folder)
-        rows = sum(_rows(path) for path in paths)
-        sizes = [path.stat() for path in paths]
+        sizes = [status for path in paths if (status := _status(path))]
         yield Usage(
             name=str(folder.relative_to(root)),
             shards=len(paths),
-            rows=rows,
+            rows=sum(_rows(path) for path in paths),
             bytes=sum(status.st_size for status in sizes),
-            corrupt=len(list(folder.glob("*.corrupt"))),
+            corrupt=len([path for path in folder.iterdir() if ASIDE.fullmatch(path.name)]),
             last_used=max((status.st_mtime for status in sizes), default=0.0),
         )
 
 
-def verify(root: Path) -> Iterator[tuple[Path, str | None]]:
-    """Read every shard, checksums included; a corrupt one is set aside, and comes with the reason."""
+@dataclass(frozen=True)
+class Fault:
+    """Why a shard did not pass: its bytes are wrong, or the machine does not let us read them."""
+
+    message: str
+    corrupt: bool
+
+
+def verify(root: Path) -> Iterator[tuple[Path, Fault | None]]:
+    """Hold every shard against its checksum; yields each, with what is wrong with it.
+
+    A corrupt one is set aside; one that the machine does not let us read stays where it is.
+    """
     for folder in shard_sets(root):
         for path in _shards(folder):
             try:
-                shards.validate(path)
-            except CorruptShardError as error:
-                set_aside(path, str(error))
-                yield path, str(error)
-            else:
-                yield path, None
+                if shards.is_whole(path):
+                    yield path, None
+                    continue
+            except FileNotFoundError:
+                continue
+            except UnreadableShardError as error:
+                yield path, Fault(str(error).removeprefix(f"{path}: "), corrupt=False)
+                continue
+            if _is_foreign(path):
+                continue
+            set_aside(path, BROKEN)
+            yield path, Fault(f"corrupt: {BROKEN}", corrupt=True)
 
 
-def prune(root: Path, days: float) -> Iterator[Path]:
-    """Remove shards not used for `days`, shards set aside, and what dead writers left behind."""
-    now = time.time()
+def prune(root: Path, days: float) -> Iterator[tuple[Path, int]]:
+    """Remove shards not used for `days`, shards set aside, and what dead writers left behind: yields path and bytes.
+
+    Files of other users stay where the folder does not let us remove them.
+    """
     for folder in shard_sets(root):
-        unused = [path for path in _shards(folder) if now - path.stat().st_mtime >= days * 86_400]
-        leftovers = [path for path in folder.glob(".*.tmp") if now - path.stat().st_mtime > LEFTOVER_SECONDS]
-        for path in [*unused, *folder.glob("*.corrupt"), *leftovers]:
-            yield path
-            path.unlink(missing_ok=True)
+        for path in sorted(folder.iterdir()):
+            if not may_remove(path):
+                continue
+            with suppress(FileNotFoundError):
+                if shards.NAME.fullmatch(path.name) and not _is_foreign(path):
+                    yield from _remove(path, days * 86_400)
+                elif ASIDE.fullmatch(path.name):
+                    yield from _remove(path, float("-inf"))
+                elif LEFTOVER.fullmatch(path.name):
+                    yield from _remove(path, LEFTOVER_SECONDS)
+
+
+def _remove(path: Path, unused_seconds: float) -> Iterator[tuple[Path, int]]:
+    """Remove a file that was not used for so long, looked at while nobody else can use it."""
+    try:
+        with removing(path.parent):
+            status = path.stat()
+            if time.time() - status.st_mtime < unused_seconds:
+                return
+            path.unlink()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise MerError(explain(error, path)) from None
+    yield path, status.st_size
 
 
 def compact(root: Path) -> Iterator[tuple[Path, int, int]]:
     """Merge the small shards of each set, dropping repeated rows: yields folder, shards before and after.
 
+    A corrupt shard is set aside. Shards that the folder does not let this user remove stay as they are.
+
     Raises:
-        MerError: a shard is corrupt.
+        MerError: no space, or no permission.
     """
     for folder in shard_sets(root):
-        with _alone(folder):
-            before = _shards(folder)
-            try:
-                for small in _of_one_schema([path for path in before if path.stat().st_size < SMALL_BYTES]):
-                    _merge(folder, small)
-            except (OSError, pa.ArrowException) as error:
-                raise MerError(f"{folder}: {error}; run `mer cache verify` first") from None
-            yield folder, len(before), len(_shards(folder))
+        try:
+            with compacting(folder):
+                before = _shards(folder)
+                small = [path for path in before if may_remove(path) and _size(path) < SMALL_BYTES]
+                for group in _of_one_schema(small):
+                    _merge(folder, *group)
+        except OSError as error:
+            raise MerError(explain(error, folder)) from None
+        yield folder, len(before), len(_shards(folder))
 
 
-def _merge(folder: Path, small: list[Path]) -> None:
-    """Write the rows of `small` into as few shards as they fit in, then remove `small`."""
+def _merge(folder: Path, schema: pa.Schema, small: Sequence[Path]) -> None:
+    """Write the rows of `small` into as few shards as they fit in, then remove those of `small` that were read."""
     if len(small) < 2:
         return
-    schema = pq.read_schema(small[0])
+    merged: set[Path] = set()
+    read: list[Path] = []
     held: list[pa.RecordBatch] = []
     size = 0
-    for batch in _distinct_rows(small):
+    for batch in _distinct_rows(small, read):
         held.append(batch)
         size += batch.nbytes
         if size >= SEAL_BYTES:
-            shards.write_shard(shards.new_path(folder), schema, held)
+            merged.add(shards.write_shard(folder, schema, held))
             held, size = [], 0
     if held:
-        shards.write_shard(shards.new_path(folder), schema, held)
-    for path in small:
-        path.unlink()
+        merged.add(shards.write_shard(folder, schema, held))
+    used = max((status.st_mtime for path in read if (status := _status(path))), default=time.time())
+    for path in merged.difference(small):
+        with suppress(OSError):
+            os.utime(path, (used, used))  # merging is no use: what nobody reads still goes with the next pruning
+    with removing(folder):
+        for path in read:
+            if path not in merged:
+                path.unlink(missing_ok=True)
 
 
-def _distinct_rows(paths: list[Path]) -> Iterator[pa.RecordBatch]:
+def _distinct_rows(paths: Sequence[Path], read: list[Path]) -> Iterator[pa.RecordBatch]:
+    """Rows of the shards, each key once; `read` takes the shards whose rows were given whole."""
     seen: set[str] = set()
     for path in paths:
-        with pq.ParquetFile(path, page_checksum_verification=True) as shard:
-            for batch in shard.iter_batches():
-                keys = batch.column("key").to_pylist()
-                fresh = pa.array([key not in seen for key in keys], pa.bool_())
-                seen.update(keys)
-                yield batch if pc.all(fresh).as_py() else batch.filter(fresh)
+        try:
+            batches = list(shards.iterate(path))
+        except Exception as error:
+            try:
+                corrupt = shards.after_fault(path, error)
+            except FileNotFoundError:  # pruned meanwhile
+                continue
+            set_aside(path, str(corrupt))
+            continue
+        read.append(path)
+        for batch in batches:
+            keys = batch.column("key").to_pylist()
+            fresh = pa.array([key not in seen for key in keys], pa.bool_())
+            seen.update(keys)
+            yield batch if pc.all(fresh).as_py() else batch.filter(fresh)
 
 
-def _of_one_schema(paths: list[Path]) -> list[list[Path]]:
-    """Shards grouped by schema: another version of mer may have left others."""
+def _of_one_schema(paths: Sequence[Path]) -> list[tuple[pa.Schema, list[Path]]]:
+    """Shards grouped by schema: another version of mer may have left others. What cannot be read stays out."""
     groups: list[tuple[pa.Schema, list[Path]]] = []
     for path in paths:
-        schema = pq.read_schema(path)
+        try:
+            schema = pq.read_schema(path)
+        except Exception:
+            if (fault := _fault(path)) is not None:
+                set_aside(path, fault)
+            continue
+        if not _has_key(schema):
+            continue
         for known, members in groups:
             if known.equals(schema):
                 members.append(path)
                 break
         else:
             groups.append((schema, [path]))
-    return [members for _, members in groups]
+    return groups
+
+
+def _fault(path: Path) -> str | None:
+    """Why a shard is corrupt; None where it is not, or is gone."""
+    try:
+        return None if shards.is_whole(path) else BROKEN
+    except FileNotFoundError:
+        return None
+
+
+def _is_foreign(path: Path) -> bool:
+    """Whether a file under a shard's name is a table that has not our key."""
+    try:
+        return not _has_key(pq.read_schema(path))
+    except Exception:
+        return False
+
+
+def _has_key(schema: pa.Schema) -> bool:
+    return len(schema) > 0 and schema.field(0).equals(KEY)
 
 
 def _shards(folder: Path) -> list[Path]:
-    return sorted(folder.glob(f"[!.]*{shards.SUFFIX}"))
+    try:
+        return shards.names(folder)
+    except OSError as error:
+        raise MerError(explain(error, folder)) from None
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """None for a file that went meanwhile."""
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
+
+
+def _size(path: Path) -> float:
+    status = _status(path)
+    return float("inf") if status is None else status.st_size
 
 
 def _rows(path: Path) -> int:
@@ -153,11 +273,3 @@ def _rows(path: Path) -> int:
         return int(pq.read_metadata(path).num_rows)
     except (OSError, pa.ArrowException):
         return 0
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One compaction of a set at a time, across processes."""
-    with open(folder / ".compact.lock", "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mer.clips import ClipTable
 from mer.compute import map_batches
 from mer.errors import ClipError, MerError
 from mer.extraction.decode import decode_corpus
+from mer.extraction.sources import file_digests
 from mer.params import ComputeParams, DecodeParams
 from tests.compute.workers import Squares
 from tests.media.making import write_clip
@@ -39,12 +39,15 @@ def test_decoding_on_ray_gives_the_bytes_of_local_decoding(tmp_path: Path, monke
     root = tmp_path / "corpus"
     root.mkdir()
     paths = [write_clip(root / f"{number}.mp4", seconds=0.2 + 0.1 * number).name for number in range(3)]
-    table = ClipTable(pd.DataFrame({"clip_id": paths, "path": paths}), ())
+    table = pd.DataFrame({"clip_id": paths, "path": paths, "sha256": list(file_digests(root, paths))})
+    rows = {}
     for name, compute in (("ray", ON_RAY), ("local", ComputeParams(workers=1))):
         monkeypatch.setenv("MER_CACHE", str(tmp_path / f"cache-{name}"))
         out = tmp_path / name
-        report = decode_corpus(table, root, DecodeParams(), compute, out / "media", out / "quarantine.parquet")
-        assert report.decoded == 3
+        done = decode_corpus(table, root, DecodeParams(), compute, out)
+        assert done.computed == 3
+        rows[name] = repr(list(done.rows()))
+    assert rows["ray"] == rows["local"]
     for path in (tmp_path / "local").rglob("*.parquet"):
         assert (tmp_path / "ray" / path.relative_to(tmp_path / "local")).read_bytes() == path.read_bytes()
 

@@ -7,6 +7,7 @@ import transformers as tr
 from tokenizers import AddedToken, pre_tokenizers
 
 from mer.encoders.asr.load import load_transcriber
+from mer.encoders.asr.voice import by_level
 from mer.errors import MerError
 from mer.params import TranscribeParams
 
@@ -55,6 +56,12 @@ def tiny_whisper(folder, longest=LONGEST):
     tokenizer.save_pretrained(folder)
     tr.WhisperFeatureExtractor(feature_size=8).save_pretrained(folder)
     return str(folder)
+
+
+@pytest.fixture(autouse=True)
+def level_decides(monkeypatch):
+    """The sounds below are no speech, as silero's network would find out where it is installed."""
+    monkeypatch.setattr("mer.encoders.asr.whisper.detector", lambda: ("level", by_level))
 
 
 @pytest.fixture(scope="module")
@@ -173,3 +180,32 @@ def test_a_ctranslate2_folder_is_heard_the_same_way_every_time(tmp_path):
     assert heard == load_transcriber(params).transcribe(CLIPS)
     with pytest.raises(MerError, match=r"transcribe\.language: 'xx' is none of"):
         load_transcriber(params.model_copy(update={"language": "xx"})).transcribe(CLIPS)
+
+
+def test_made_up_text_is_dropped_by_what_the_model_itself_says(folder, monkeypatch):
+    transcriber = load_transcriber(TranscribeParams(asr=folder, language="en"))
+    assert transcriber.transcribe([CLIPS[0]])[0].text
+    doubts = {}
+
+    def judge(text, no_speech, mean_log_probability):
+        doubts[text] = (no_speech, mean_log_probability)
+        return True
+
+    monkeypatch.setattr("mer.encoders.asr.whisper.is_made_up", judge)
+    dropped = transcriber.transcribe([CLIPS[0], CLIPS[2]])
+    assert [(one.text, one.words) for one in dropped] == [("", ()), ("", ())]
+    assert len(doubts) == 2
+    assert all(0 < no_speech < 1 and log < 0 for no_speech, log in doubts.values())
+
+
+def test_doubts_are_those_of_a_plain_forward_pass(folder, monkeypatch):
+    model = tr.WhisperForConditionalGeneration.from_pretrained(folder).eval()
+    processor = tr.WhisperProcessor.from_pretrained(folder)
+    inputs = processor(CLIPS[0], sampling_rate=16_000, return_tensors="pt")
+    prompt = [processor.tokenizer.convert_tokens_to_ids(name) for name in ("<|startoftranscript|>", "<|nospeech|>")]
+    with torch.inference_mode():
+        logits = model(**inputs, decoder_input_ids=torch.tensor([prompt[:1]])).logits[0, 0]
+    seen = []
+    monkeypatch.setattr("mer.encoders.asr.whisper.is_made_up", lambda text, none, log: seen.append(none))
+    load_transcriber(TranscribeParams(asr=folder, language="en")).transcribe([CLIPS[0]])
+    assert seen[0] == pytest.approx(float(logits.softmax(-1)[prompt[1]]), rel=1e-3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -113,6 +114,29 @@ def test_whisper_layers_equal_transformers_on_the_clips_own_frames(tmp_path):
         np.testing.assert_allclose(layers, whisper_layers(model, clip)[:, : layers.shape[1]], atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("samples", [[16_000], [321], [32_000], [16_000, 16_000, 9_999, 16_000]])
+def test_whisper_hears_the_clip_alone_as_transformers_does_with_as_many_positions(samples, tmp_path):
+    model = sharpened(whisper)
+    encoder = load_speech_encoder(save(model, tmp_path), full_window=False)
+    clips = [waveform(length, seed) for seed, length in enumerate(samples)]
+    for clip, layers in zip(clips, encoder.layers(clips), strict=True):
+        np.testing.assert_allclose(layers, whisper_layers_cut(model, clip), atol=1e-5, rtol=1e-5)
+
+
+def test_whisper_alone_costs_what_the_clip_is_long_and_hears_something_else(tmp_path):
+    folder, clip = save(sharpened(whisper), tmp_path), waveform(8_000, 2)
+    alone, whole = (load_speech_encoder(folder, full_window=full) for full in (False, True))
+    assert (alone.cost(8_000), whole.cost(8_000)) == (8_000, 32_000)
+    assert not np.allclose(alone.layers([clip])[0], whole.layers([clip])[0], atol=1e-3)
+
+
+def test_blocks_side_by_side_are_the_layers_in_their_order(tmp_path):
+    encoder = load_speech_encoder(save(FAMILIES["hubert"](), tmp_path))
+    clips = [waveform(9_000, 3), waveform(5_000, 4)]
+    for both, layers in zip(encoder.concatenated(clips, (2, -3)), encoder.layers(clips), strict=True):
+        np.testing.assert_array_equal(both, np.concatenate([layers[2], layers[0]], axis=1))
+
+
 def test_summed_and_final_agree_with_the_layers(tmp_path):
     encoder = load_speech_encoder(save(FAMILIES["hubert pre-norm"](), tmp_path))
     clip = waveform(9_000, 3)
@@ -174,6 +198,18 @@ def whisper_layers(model: PreTrainedModel, clip: np.ndarray) -> np.ndarray:
     prepare = WhisperFeatureExtractor(feature_size=model.config.num_mel_bins, chunk_length=seconds)
     mel = prepare(clip, sampling_rate=16_000, return_tensors="pt").input_features
     return caught_layers(model.encoder, model.encoder.layers, mel)
+
+
+def whisper_layers_cut(model: PreTrainedModel, clip: np.ndarray) -> np.ndarray:
+    """The library's own forward pass of a Whisper whose window is as long as the clip."""
+    positions = -(-len(clip) // 320)
+    prepare = WhisperFeatureExtractor(feature_size=model.config.num_mel_bins, chunk_length=2)
+    mel = prepare(clip, sampling_rate=16_000, return_tensors="pt").input_features
+    short = copy.deepcopy(model)
+    short.config.max_source_positions = positions
+    short.encoder.config.max_source_positions = positions
+    short.encoder.embed_positions = nn.Embedding.from_pretrained(model.encoder.embed_positions.weight[:positions])
+    return caught_layers(short.encoder, short.encoder.layers, mel[..., : 2 * positions])
 
 
 def caught_layers(model: nn.Module, layers: nn.ModuleList, inputs: torch.Tensor) -> np.ndarray:

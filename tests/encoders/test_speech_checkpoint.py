@@ -23,10 +23,10 @@ from transformers import (
     WhisperForConditionalGeneration,
 )
 
-from mer.encoders.checkpoint import convert_checkpoint, digest, read_checkpoint
-from mer.encoders.fairseq_hubert import parse_convolutions
 from mer.encoders.pickles import load_pickle
 from mer.encoders.speech import load_speech_encoder
+from mer.encoders.speech.checkpoint import convert_checkpoint, digest, read_checkpoint
+from mer.encoders.speech.fairseq_hubert import parse_convolutions
 from mer.errors import MerError
 from tests.encoders.speech_models import TINY, golden_hubert, save, sharpened, waveform, whisper
 

@@ -10,10 +10,10 @@ import pytest
 from transformers import HubertConfig, HubertModel
 
 from mer.encoders.speech import load_speech_encoder
-from mer.encoders.speech_features import SpeechFeatures
+from mer.encoders.speech.features import SpeechFeatures
 from mer.errors import MerError
 from mer.params import AudioParams
-from tests.encoders.speech_models import TINY, save, sharpened, waveform
+from tests.encoders.speech_models import TINY, save, sharpened, waveform, whisper
 
 
 def hubert() -> HubertModel:
@@ -111,6 +111,23 @@ def test_the_fingerprint_follows_what_decides_the_output(folder, tmp_path):
     assert features(folder, layers=(-1,)).fingerprint != base
     other = save(hubert(), tmp_path)
     assert features(other).fingerprint != base
+
+
+def test_what_steers_whisper_alone_is_in_no_other_fingerprint(folder, tmp_path):
+    assert features(folder, full_window=True).fingerprint == features(folder, full_window=False).fingerprint
+    heard = save(sharpened(whisper), tmp_path)
+    assert features(heard, full_window=True).fingerprint != features(heard, full_window=False).fingerprint
+
+
+def test_blocks_side_by_side_widen_the_embedding(folder):
+    clip = waveform(20_000, 0)
+    encoder = features(folder, combine="concatenate", layers=(0, -1, 2), pooling="mean_std")
+    (result,) = encoder.encode([clip])
+    (layers,) = load_speech_encoder(folder).layers([clip])
+    wanted = np.concatenate([layers[[0, 2]].mean(1).ravel(), layers[[0, 2]].std(1).ravel()])
+    assert encoder.dimensions == len(wanted)
+    np.testing.assert_allclose(result.embedding, wanted, atol=1e-5)
+    assert encoder.fingerprint != features(folder, layers=(0, -1, 2), pooling="mean_std").fingerprint
 
 
 def test_a_layer_the_model_does_not_have_is_named(folder):

@@ -12,10 +12,10 @@ from transformers import HubertConfig
 from transformers.activations import GELUActivation
 from transformers.models.hubert.modeling_hubert import HubertFeatureEncoder, HubertPositionalConvEmbedding
 
-from mer.encoders.convolutions import CHUNK_FRAMES, Convolutions
 from mer.encoders.int8 import Int8Linear
 from mer.encoders.linear import PackedLinear
-from mer.encoders.positions import BLOCK, PositionalConvolution
+from mer.encoders.speech.convolutions import CHUNK_FRAMES, Convolutions
+from mer.encoders.speech.positions import BLOCK, PositionalConvolution
 from tests.encoders.speech_models import TINY
 
 

@@ -6,43 +6,36 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pandas as pd
-import pyarrow as pa
 import pytest
 
-from mer.clips import ClipTable
 from mer.extraction.face import FaceReport, extract_face
-from mer.media.record import SCHEMA, content
+from mer.extraction.media import Media
 from mer.params import ComputeParams, FaceParams
-from mer.store.media import MediaFolder, write_media
 from mer.store.tables import read_utterances
+from tests.extraction.making import make_media
 
 data = pytest.importorskip("skimage.data", reason="scikit-image brings the photograph of a face")
 
 
 @pytest.fixture
-def media(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MediaFolder:
+def media(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Media:
     monkeypatch.setenv("MER_CACHE", str(tmp_path / "cache"))
     frames = {"astronaut": data.astronaut()[:320, :320], "wall": np.full((240, 320, 3), 90, np.uint8)}
-    rows = []
+    clips: dict[str, dict[str, object] | None] = {"wall": None, "quarantined": None, "astronaut": None}
     for clip_id, frame in frames.items():
         jpeg = cv2.imencode(".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))[1].tobytes()
         height, width = frame.shape[:2]
-        media = {"audio": None, "frames": [jpeg, jpeg], "timestamps": [0.0, 1.0], "duration": 2.0}
-        rows.append({"clip_id": clip_id, **content({**media, "width": width, "height": height})})
-    write_media(tmp_path / "media", [pa.Table.from_pylist(rows, schema=SCHEMA)])
-    return MediaFolder(tmp_path / "media")
+        clips[clip_id] = {"frames": [jpeg, jpeg], "timestamps": [0.0, 1.0], "width": width, "height": height}
+    return make_media(tmp_path / "data", clips)
 
 
-def extract(media: MediaFolder, out: Path, **params: object) -> FaceReport:
-    rows = pd.DataFrame({"clip_id": ["wall", "quarantined", "astronaut"], "split": "unlabeled"})
-    face = FaceParams.model_validate(params)
-    return extract_face(ClipTable(rows, ("a", "b")), media, face, ComputeParams(workers=1), out)
+def extract(media: Media, **params: object) -> FaceReport:
+    return extract_face(media, FaceParams.model_validate(params), ComputeParams(workers=1), media.place)
 
 
-def test_clips_without_a_face_or_without_media_are_masked(media: MediaFolder, tmp_path: Path) -> None:
-    report = extract(media, tmp_path / "out")
-    table = read_utterances(tmp_path / "out/utterance.parquet")
+def test_clips_without_a_face_or_without_media_are_masked(media: Media, tmp_path: Path) -> None:
+    report = extract(media)
+    table = read_utterances(tmp_path / "data/features/face/utterance.parquet")
     assert table.clip_ids == ["wall", "quarantined", "astronaut"]
     assert table.ok.tolist() == [False, False, True]
     assert not table.embeddings[:2].any()
@@ -50,13 +43,13 @@ def test_clips_without_a_face_or_without_media_are_masked(media: MediaFolder, tm
     assert report.detection["detection_rate"] == 0.5
 
 
-def test_another_encoding_runs_no_detection_again(media: MediaFolder, tmp_path: Path) -> None:
-    extract(media, tmp_path / "out")
-    report = extract(media, tmp_path / "out", pooling="mean")
-    assert (report.crops.done, report.crops.cached) == (0, 2)
-    assert report.features.done == 2
+def test_another_encoding_runs_no_detection_again(media: Media) -> None:
+    extract(media)
+    report = extract(media, pooling="mean")
+    assert (report.crops.computed, report.crops.cached) == (0, 2)
+    assert report.features.computed == 2
 
 
-def test_another_detector_setting_runs_detection_again(media: MediaFolder, tmp_path: Path) -> None:
-    extract(media, tmp_path / "out")
-    assert extract(media, tmp_path / "out", smallest=0.2).crops.done == 2
+def test_another_detector_setting_runs_detection_again(media: Media) -> None:
+    extract(media)
+    assert extract(media, smallest=0.2).crops.computed == 2

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from mer.encoders.base import Features, absent
-from mer.extraction.features import Content, EncoderWorker, write_features
+from mer.extraction.features import EncoderWorker, write_features
+from mer.extraction.per_clip import Content, Done, Limits, Place
 from mer.params import ComputeParams
-from mer.store.fill import FillReport
+from mer.store.manifest import Made
 from mer.store.tables import open_frames, read_utterances
 
 
@@ -42,12 +44,12 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MER_CACHE", str(tmp_path / "cache"))
 
 
-Extract = Callable[..., FillReport]
+Extract = Callable[..., Done]
 
 
 @pytest.fixture
 def extract(tmp_path: Path) -> Extract:
-    def run(texts: dict[str, str | None], *, version: int = 1, loaded: list[str] | None = None) -> FillReport:
+    def run(texts: dict[str, str | None], *, version: int = 1, loaded: list[str] | None = None) -> Done:
         def load(clip_ids: Sequence[str]) -> Iterable[tuple[str, str]]:
             for clip_id in clip_ids:
                 if loaded is not None:
@@ -57,11 +59,13 @@ def extract(tmp_path: Path) -> Extract:
         encoder = LetterCounter(version)
         return write_features(
             "letters",
-            encoder,
+            Made("extract_letters", encoder.fingerprint, "letters"),
+            encoder.dimensions,
             Content(dict(texts), load),
             EncoderWorker(lambda: encoder, str),
+            Limits("letters"),
             ComputeParams(workers=1),
-            tmp_path / "out",
+            Place(tmp_path, pd.DataFrame({"clip_id": list(texts), "path": list(texts), "sha256": None})),
             batch_size=2,
             with_frames=True,
         )
@@ -71,7 +75,7 @@ def extract(tmp_path: Path) -> Extract:
 
 def test_rows_follow_the_clip_table_and_clips_without_content_are_absent(extract: Extract, tmp_path: Path) -> None:
     extract({"z": "aab", "none": None, "a": "c"})
-    table = read_utterances(tmp_path / "out/utterance.parquet")
+    table = read_utterances(tmp_path / "features/letters/utterance.parquet")
     assert table.clip_ids == ["z", "none", "a"]
     assert table.ok.tolist() == [True, False, True]
     assert table.frames.tolist() == [3, 0, 1]
@@ -80,7 +84,7 @@ def test_rows_follow_the_clip_table_and_clips_without_content_are_absent(extract
 
 def test_frame_tensors_have_the_utterance_tables_rows(extract: Extract, tmp_path: Path) -> None:
     extract({"z": "ab", "none": None, "a": "c"})
-    frames = open_frames(tmp_path / "out/frames.safetensors")
+    frames = open_frames(tmp_path / "features/letters/frames.safetensors")
     assert [frames[row].tolist() for row in range(3)] == [[[1, 0, 0], [0, 1, 0]], [], [[0, 0, 1]]]
 
 
@@ -88,20 +92,23 @@ def test_one_new_clip_costs_one_clip(extract: Extract) -> None:
     extract({"x": "a", "y": "b"})
     loaded: list[str] = []
     report = extract({"x": "a", "new": "c", "y": "b"}, loaded=loaded)
-    assert (report.done, report.cached, loaded) == (1, 2, ["new"])
+    assert (report.computed, report.cached, loaded) == (1, 2, ["new"])
 
 
 def test_the_same_content_under_two_ids_is_encoded_once(extract: Extract, tmp_path: Path) -> None:
     report = extract({"x": "ab", "copy": "ab"})
-    assert report.done == 1
-    assert read_utterances(tmp_path / "out/utterance.parquet").embeddings.tolist() == [[1, 1, 0], [1, 1, 0]]
+    assert report.computed == 1
+    assert read_utterances(tmp_path / "features/letters/utterance.parquet").embeddings.tolist() == [
+        [1, 1, 0],
+        [1, 1, 0],
+    ]
 
 
 def test_going_back_to_an_earlier_encoder_costs_nothing_and_gives_the_same_bytes(
     extract: Extract, tmp_path: Path
 ) -> None:
     extract({"x": "a", "y": "b"})
-    before = (tmp_path / "out/utterance.parquet").read_bytes()
-    assert extract({"x": "a", "y": "b"}, version=2).done == 2
-    assert extract({"x": "a", "y": "b"}).done == 0
-    assert (tmp_path / "out/utterance.parquet").read_bytes() == before
+    before = (tmp_path / "features/letters/utterance.parquet").read_bytes()
+    assert extract({"x": "a", "y": "b"}, version=2).computed == 2
+    assert extract({"x": "a", "y": "b"}).computed == 0
+    assert (tmp_path / "features/letters/utterance.parquet").read_bytes() == before

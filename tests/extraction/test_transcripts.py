@@ -6,20 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
-from mer.clips import ClipTable
 from mer.encoders.asr.transcript import Transcript, Word
 from mer.extraction import transcripts
-from mer.extraction.transcripts import read_transcripts, transcribe_corpus
+from mer.extraction.media import Media
+from mer.extraction.per_clip import Done
+from mer.extraction.transcript_table import read_transcripts
+from mer.extraction.transcripts import transcribe_corpus
 from mer.media import encode
-from mer.media.record import SCHEMA, content
 from mer.params import ComputeParams, TranscribeParams
-from mer.store.media import MediaFolder, write_media
+from tests.extraction.making import make_media
 
 
 class Counter:
@@ -32,40 +31,35 @@ class Counter:
 
 
 @pytest.fixture
-def media(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MediaFolder:
+def media(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Media:
     monkeypatch.setenv("MER_CACHE", str(tmp_path / "cache"))
-    rows = []
-    for number, clip_id in enumerate(("checked", "heard"), start=1):
-        audio = encode.flac(np.full(1000 * number, 0.1, np.float32))
-        media = {"audio": audio, "frames": [], "timestamps": [], "duration": 1.0, "width": 0, "height": 0}
-        rows.append({"clip_id": clip_id, **content(media)})
-    write_media(tmp_path / "media", [pa.Table.from_pylist(rows, schema=SCHEMA)])
-    return MediaFolder(tmp_path / "media")
+    sounds = {f: {"audio": encode.flac(np.full(1000 * n, 0.1, np.float32))} for n, f in ((1, "checked"), (2, "heard"))}
+    return make_media(tmp_path, {**sounds, "mute": {}})
 
 
-CLIPS = ClipTable(
-    pd.DataFrame({"clip_id": ["checked", "heard", "mute"], "transcript": [" 你好 ", None, ""]}), ("a", "b")
-)
+TEXTS = {"checked": " 你好 ", "heard": None, "mute": ""}
 
 
-def transcribe(media: MediaFolder, out: Path, **params: object):
-    return transcribe_corpus(CLIPS, media, TranscribeParams.model_validate(params), ComputeParams(workers=1), out)
+def transcribe(media: Media, **params: object) -> Done:
+    return transcribe_corpus(
+        TEXTS, media, TranscribeParams.model_validate(params), ComputeParams(workers=1), media.place
+    )
 
 
-def test_without_a_recogniser_the_corpus_text_is_all_there_is(media: MediaFolder, tmp_path: Path) -> None:
-    transcribe(media, tmp_path / "out.parquet")
-    assert read_transcripts(tmp_path / "out.parquet") == {"checked": "你好", "heard": "", "mute": ""}
-    assert pq.read_table(tmp_path / "out.parquet")["source"].to_pylist() == ["corpus", "none", "none"]
+def test_without_a_recogniser_the_corpus_text_is_all_there_is(media: Media, tmp_path: Path) -> None:
+    transcribe(media)
+    assert read_transcripts(tmp_path / "transcripts.parquet") == {"checked": "你好", "heard": "", "mute": ""}
+    assert pq.read_table(tmp_path / "transcripts.parquet")["source"].to_pylist() == ["corpus", "none", "none"]
 
 
 def test_a_recogniser_hears_only_clips_without_text_and_each_once(
-    media: MediaFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    media: Media, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transcripts, "load_transcriber", lambda params: Counter())
-    first = transcribe(media, tmp_path / "out.parquet", asr="whisper")
-    table = pq.read_table(tmp_path / "out.parquet")
+    first = transcribe(media, asr="whisper")
+    table = pq.read_table(tmp_path / "transcripts.parquet")
     assert table["transcript"].to_pylist() == ["你好", "2000 samples", ""]
     assert table["source"].to_pylist() == ["corpus", "asr", "none"]
     assert table["words"].to_pylist()[1] == [{"text": "samples", "start": 0.0, "end": 0.5}]
-    again = transcribe(media, tmp_path / "out.parquet", asr="whisper")
-    assert (first.done, again.done, again.cached) == (1, 0, 1)
+    again = transcribe(media, asr="whisper")
+    assert (first.computed, again.computed, again.cached) == (1, 0, 1)

@@ -14,9 +14,10 @@ import pytest
 import skimage.data
 
 from mer.media import encode, errors
-from mer.media.audio import RATE, Resampler
+from mer.media.audio import Resampler
 from mer.media.decode import Media, decode_clip
 from mer.media.picture import Picture
+from mer.media.rate import SAMPLE_RATE as RATE
 from mer.params import DecodeParams
 from tests.media.making import shown_number, tone, write_clip
 

@@ -2,9 +2,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 from transformers import HubertModel
 
-from mer.training.speech_batches import FrameGeometry
+from mer.hubert_adaptation.speech_batches import FrameGeometry
 from sample.params import load_params
 from sample.train_hubert import label_with_units, tiny_config, train_hubert
 
@@ -34,3 +35,11 @@ def test_a_trained_hubert_can_be_loaded_from_its_folder(params, waveforms, tmp_p
     model.save_pretrained(tmp_path)
     loaded = HubertModel.from_pretrained(tmp_path, local_files_only=True)
     assert all((a == b).all() for a, b in zip(model.parameters(), loaded.parameters(), strict=True))
+
+
+def test_the_units_do_not_depend_on_how_many_threads_there_are(params, waveforms):
+    labeled = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            labeled.append(np.concatenate([utterance.units for utterance in label_with_units(waveforms, params)]))
+    np.testing.assert_array_equal(*labeled)

@@ -16,7 +16,7 @@ import pytest
 from mer.errors import ClipError
 from mer.store import journal, shards
 from mer.store.cache import Failure, ShardCache
-from mer.store.shards import CorruptShardError
+from mer.store.shards import CorruptShardError, MissingRowsError
 
 SCHEMA = pa.schema(
     [pa.field("audio", pa.binary()), pa.field("vector", pa.list_(pa.float32())), pa.field("n", pa.int32())]
@@ -85,7 +85,7 @@ def test_columns_can_be_read_alone(cache: ShardCache) -> None:
 def test_missing_names_each_unknown_key_once(cache: ShardCache) -> None:
     add(cache, 1, 3)
     assert cache.missing(keys(4, 1, 2, 4, 3)) == keys(4, 2)
-    with pytest.raises(KeyError):
+    with pytest.raises(MissingRowsError, match=key(2)):
         list(cache.read(keys(1, 2)))
 
 
@@ -232,7 +232,7 @@ def test_a_shard_that_does_not_open_is_set_aside(tmp_path: Path, cache: ShardCac
 def test_a_shard_removed_by_another_process_is_missing_not_an_error(tmp_path: Path, cache: ShardCache) -> None:
     add(cache, 1)
     shard_files(tmp_path)[0].unlink()
-    with pytest.raises(CorruptShardError):
+    with pytest.raises(MissingRowsError):
         list(cache.read(keys(1)))
     assert cache.missing(keys(1)) == keys(1)
 

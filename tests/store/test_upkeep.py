@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from mer.cache_cli import app
 from mer.errors import ClipError
-from mer.store import upkeep
+from mer.store import shards, upkeep
 from mer.store.cache import ShardCache
 
 SCHEMA = pa.schema([pa.field("audio", pa.binary())])
@@ -76,7 +76,7 @@ def test_prune_removes_what_was_not_used_for_long(tmp_path: Path, cache: ShardCa
 
 
 def test_prune_keeps_the_temporary_files_of_living_writers(tmp_path: Path, cache: ShardCache) -> None:
-    new, old = cache.results.folder / ".new.tmp", cache.results.folder / ".old.tmp"
+    new, old = (shards.temporary_path(cache.results.folder) for _ in range(2))
     new.touch()
     old.touch()
     os.utime(old, (0, 0))

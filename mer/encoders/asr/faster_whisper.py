@@ -11,10 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mer.encoders.asr.hallucination import is_made_up
 from mer.encoders.asr.transcript import Transcript, Word, joined
-from mer.encoders.asr.voice import RATE, spans
+from mer.encoders.asr.voice import detector, spans
 from mer.encoders.pretrained import first_line, folder_digest, pick_device
 from mer.errors import MerError
+from mer.media.rate import SAMPLE_RATE as RATE
 from mer.params import TranscribeParams
 from mer.store.keys import digest
 
@@ -28,26 +30,31 @@ def is_ctranslate2(folder: Path) -> bool:
 
 
 class FasterWhisperTranscriber:
-    """Hears each clip in spans of at most 30 seconds, cut at pauses; silence is skipped."""
+    """Hears each clip in spans of at most 30 seconds, cut at pauses; where nobody speaks is skipped."""
 
     def __init__(self, params: TranscribeParams) -> None:
         self._params = params
         self._folder = str(params.asr)
+        self._detector_name, self._detect = detector()
 
     @cached_property
     def fingerprint(self) -> str:
         decides = self._params.model_dump(include={"language", "dtype"})
-        return digest("faster-whisper-1", folder_digest(self._folder), decides)
+        return digest("faster-whisper-2", folder_digest(self._folder), decides, self._detector_name)
 
     def transcribe(self, batch: Sequence[NDArray[np.float32]]) -> list[Transcript]:
         """The transcript of each waveform, float32 [samples] at 16 kHz in [-1, 1]."""
         return [
-            joined(self._recognise(waveform[start:stop]).later(start / RATE) for start, stop in spans(waveform, WINDOW))
+            joined(
+                self._recognise(waveform[start:stop]).later(start / RATE)
+                for start, stop in spans(waveform, WINDOW, self._detect)
+            )
             for waveform in batch
         ]
 
     def _recognise(self, waveform: NDArray[np.float32]) -> Transcript:
-        # Thresholds off: they bring in sampling at higher temperatures, and with it another text every time.
+        # Thresholds off: they bring in sampling at higher temperatures, and with it another text every time. What
+        # they would have found is dropped below.
         segments, _ = self._model.transcribe(
             np.ascontiguousarray(waveform, np.float32),
             language=self._params.language,
@@ -59,7 +66,7 @@ class FasterWhisperTranscriber:
             condition_on_previous_text=False,
             word_timestamps=True,
         )
-        parts = list(segments)
+        parts = [part for part in segments if not is_made_up(part.text, part.no_speech_prob, part.avg_logprob)]
         words = tuple(Word(w.word.strip(), float(w.start), float(w.end)) for part in parts for w in part.words or ())
         return Transcript("".join(part.text for part in parts).strip(), words)
 

@@ -1,31 +1,69 @@
-"""Where in a clip there is something to hear: by level, in pieces that fit a recogniser's window."""
+"""Where in a clip somebody speaks, in pieces that fit a recogniser's window.
+
+Silero's network tells where it is installed (`mer.encoders.asr.silero`), else the level does.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-RATE = 16_000
+from mer.encoders.asr import silero
+from mer.media.rate import SAMPLE_RATE as RATE
+
+__all__ = ["RATE", "by_level", "by_silero", "detector", "spans"]
+
 HOP = 320
 """Samples of a level: 20 ms."""
 RANGE_DB = 35.0
 """Quieter than the clip's loud parts by this much is silence: pauses and room, not soft speech."""
 FLOOR_DB = -60.0
 """Below this level, relative to full scale, nothing is speech."""
+ROOM_DB, ROOM_RANGE_DB = -35.0, 15.0
+"""A clip that is hardly ever louder than the first and varies by less than the second holds a room's noise alone."""
 MARGIN = 10
 """Levels kept on either side of what is heard: consonants are quiet."""
 
 
-def spans(waveform: NDArray[np.float32], longest: int) -> list[tuple[int, int]]:
-    """Samples [start, stop) that hold sound, at most `longest` each, in order; [] for a silent clip.
+Detector = Callable[[NDArray[np.float32]], NDArray[np.bool_]]
+"""Of a waveform [samples], whether somebody speaks in each 20 ms; the last may be shorter."""
+
+
+def detector() -> tuple[str, Detector]:
+    """The best detector that is installed, and a name that changes with what it decides."""
+    found = silero.fingerprint()
+    return ("level-2", by_level) if found is None else (f"silero {found}", by_silero)
+
+
+def by_level(waveform: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """What is not much quieter than the clip's loud parts, unless all of it is a room's steady noise."""
+    levels = _levels(waveform)
+    if not len(levels):
+        return np.zeros(0, bool)
+    low, high = np.percentile(levels, [10, 95])
+    if high < ROOM_DB and high - low < ROOM_RANGE_DB:
+        return np.zeros(len(levels), bool)
+    return np.asarray(levels > max(FLOOR_DB, float(high) - RANGE_DB))
+
+
+def by_silero(waveform: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Silero's decisions, each at the 20 ms whose middle it covers."""
+    decisions = silero.speech(waveform)
+    middles = np.minimum(np.arange(0, len(waveform), HOP) + HOP // 2, max(0, len(waveform) - 1))
+    return decisions[middles // silero.CHUNK]
+
+
+def spans(waveform: NDArray[np.float32], longest: int, detect: Detector = by_level) -> list[tuple[int, int]]:
+    """Samples [start, stop) in which somebody speaks, at most `longest` each, in order; [] where nobody does.
 
     Neighbouring sounds share a span as long as they fit, with the pause between them: words want their context.
     A sound longer than a span is cut where it is quietest.
     """
     levels = _levels(waveform)
-    heard = levels > max(FLOOR_DB, float(np.percentile(levels, 95)) - RANGE_DB) if len(levels) else np.zeros(0, bool)
+    heard = detect(waveform)
     if not heard.any():
         return []
     edges = np.flatnonzero(np.diff(np.pad(heard.astype(int), 1)))

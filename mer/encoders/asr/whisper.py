@@ -11,24 +11,31 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoTokenizer, WhisperFeatureExtractor, WhisperForConditionalGeneration
 
+from mer.encoders.asr.hallucination import is_made_up
 from mer.encoders.asr.transcript import Transcript, joined
-from mer.encoders.asr.voice import RATE, spans
+from mer.encoders.asr.voice import detector, spans
 from mer.encoders.asr.words import timed_words
 from mer.encoders.pretrained import first_line, folder_digest, load_model, quiet, read_config
 from mer.errors import MerError
+from mer.media.rate import SAMPLE_RATE as RATE
 from mer.params import TranscribeParams
 from mer.store.keys import digest
 
 KEY = "transcribe.asr"
+NO_SPEECH_TOKENS = ("<|nospeech|>", "<|nocaptions|>")
 
 
 class WhisperTranscriber:
-    """Hears each clip in spans of at most one window, cut at pauses; silence is skipped, and never made words of."""
+    """Hears each clip in spans of at most one window, cut at pauses; silence is skipped, and never made words of.
+
+    Text that goes in circles, or was read into a span without speech, is dropped (`hallucination`).
+    """
 
     def __init__(self, params: TranscribeParams) -> None:
         """Raises `MerError` where the folder `transcribe.asr` holds no Whisper; weights are loaded at first use."""
         self._params = params
         self._folder = str(params.asr)
+        self._detector_name, self._detect = detector()
         config = read_config(self._folder, KEY)
         if config.model_type != "whisper":
             raise MerError(f"{KEY}: {self._folder} holds '{config.model_type}', not Whisper")
@@ -43,11 +50,13 @@ class WhisperTranscriber:
     @cached_property
     def fingerprint(self) -> str:
         decides = self._params.model_dump(include={"language", "dtype"})
-        return digest("whisper-1", folder_digest(self._folder), decides)
+        return digest("whisper-2", folder_digest(self._folder), decides, self._detector_name)
 
     def transcribe(self, batch: Sequence[NDArray[np.float32]]) -> list[Transcript]:
         """The transcript of each waveform, float32 [samples] at 16 kHz in [-1, 1]."""
-        pieces = [(clip, *span) for clip, waveform in enumerate(batch) for span in spans(waveform, self._window)]
+        pieces = [
+            (clip, *span) for clip, waveform in enumerate(batch) for span in spans(waveform, self._window, self._detect)
+        ]
         heard: list[list[Transcript]] = [[] for _ in batch]
         for first in range(0, len(pieces), self._params.batch_windows):
             some = pieces[first : first + self._params.batch_windows]
@@ -61,20 +70,49 @@ class WhisperTranscriber:
             list(waveforms), sampling_rate=RATE, return_tensors="pt", return_attention_mask=True
         ).to(self._model.device)
         with torch.inference_mode(), quiet():
+            encoded = self._model.get_encoder()(inputs.input_features.to(self._model.dtype))
             output = self._model.generate(
-                inputs.input_features.to(self._model.dtype),
+                encoder_outputs=encoded,
                 attention_mask=inputs.attention_mask,
                 do_sample=False,
                 num_beams=1,
                 return_timestamps=False,
                 return_token_timestamps=self._has_word_times,
+                return_dict_in_generate=True,
+                output_scores=True,
                 **self._language,
             )
-        if not self._has_word_times:
-            texts = self._tokenizer.batch_decode(output, skip_special_tokens=True)
-            return [Transcript(text.strip()) for text in texts]
-        rows = zip(output["sequences"].tolist(), output["token_timestamps"].tolist(), waveforms, strict=True)
-        return [self._timed(tokens, starts, len(waveform) / RATE) for tokens, starts, waveform in rows]
+            silent, sure = self._no_speech(encoded), self._mean_log_probability(output)
+        said = slice(-len(output["scores"]), None)  # without the prompt
+        tokens = output["sequences"][:, said].tolist()
+        starts = output["token_timestamps"][:, said].tolist() if self._has_word_times else [None] * len(tokens)
+        heard = zip(tokens, starts, waveforms, silent, sure, strict=True)
+        parts = [(self._transcript(ids, times, len(wave) / RATE), none, log) for ids, times, wave, none, log in heard]
+        return [Transcript("") if is_made_up(part.text, none, log) else part for part, none, log in parts]
+
+    def _no_speech(self, encoded: Any) -> list[float | None]:
+        """Probability, for each window, of the token that says that nobody speaks; None where the model has none."""
+        model, count = self._model, len(encoded.last_hidden_state)
+        known = self._tokenizer.get_vocab()
+        token = next((known[name] for name in NO_SPEECH_TOKENS if name in known), None)
+        if token is None:
+            return [None] * count
+        first = torch.full((count, 1), int(model.config.decoder_start_token_id), device=model.device)
+        logits = model(encoder_outputs=encoded, decoder_input_ids=first).logits[:, 0]  # [B, vocabulary]
+        return list(logits.float().softmax(-1)[:, token].tolist())
+
+    def _mean_log_probability(self, output: Any) -> list[float]:
+        """Of the tokens said in each window, the one that ends it included."""
+        scores = self._model.compute_transition_scores(output["sequences"], output["scores"], normalize_logits=True)
+        said = output["sequences"][:, -scores.shape[1] :]
+        ended = (said == int(self._model.generation_config.eos_token_id)).long().cumsum(1)
+        counts = (ended == 0) | ((ended == 1) & (said == int(self._model.generation_config.eos_token_id)))  # [B, T]
+        return list((scores.float().masked_fill(~counts, 0.0).sum(1) / counts.sum(1).clamp(min=1)).tolist())
+
+    def _transcript(self, tokens: list[int], starts: list[float] | None, end: float) -> Transcript:
+        if starts is None:
+            return Transcript(self._tokenizer.decode(tokens, skip_special_tokens=True).strip())
+        return self._timed(tokens, starts, end)
 
     def _timed(self, tokens: list[int], starts: list[float], end: float) -> Transcript:
         special = set(self._tokenizer.all_special_ids)

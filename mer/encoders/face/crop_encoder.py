@@ -46,6 +46,12 @@ class CropEncoder:
     def fingerprint(self) -> str:
         return digest("crops-1", self._model.fingerprint, self._with_deviation, self._keep_frames)
 
+    @cached_property
+    def compatible(self) -> str:
+        """What another version of a library may be held against; empty where none is part of the fingerprint."""
+        model: str = getattr(self._model, "compatible", "")
+        return model and digest("crops-1", model, self._with_deviation, self._keep_frames)
+
     def encode(self, batch: Sequence[Crops]) -> list[Features]:
         """Features of each clip's crops; a clip without crops is absent."""
         counts = [len(crops) for crops in batch]

@@ -15,14 +15,20 @@ def load_detector(params: FaceParams) -> FaceDetector:
     """The detector that `face.detector` names.
 
     Raises:
-        MerError: `face.detector_model` is missing, is no YuNet, or not the file that `face.detector_sha256` promises.
+        MerError: `face.detector_model` is missing, is another network, or not the file that `face.detector_sha256`
+            promises.
     """
     if params.detector == "haar":
         from mer.encoders.face.haar import HaarDetector
 
         return HaarDetector()
     if params.detector_model is None:
-        raise MerError("face.detector_model: 'yunet' needs the path of its ONNX file")
+        kind = "ONNX" if params.detector == "yunet" else "TFLite"
+        raise MerError(f"face.detector_model: '{params.detector}' needs the path of its {kind} file")
+    if params.detector == "mediapipe":
+        from mer.encoders.face.mediapipe import MediaPipeDetector
+
+        return MediaPipeDetector(params.detector_model, sha256=params.detector_sha256)
     from mer.encoders.face.yunet import YuNetDetector
 
     return YuNetDetector(params.detector_model, sha256=params.detector_sha256)

@@ -22,6 +22,10 @@ from mer.params import FaceParams
 from mer.store.keys import digest
 
 KEY = "face.encoder"
+VERSION = 2
+"""Raise when the same input and weights would give other features."""
+GOLDEN = "f7a47d7712f878c3"
+"""What a fixed input gave under this version: see tests/golden.py."""
 
 
 def load_vision_encoder(params: FaceParams) -> Encoder[Crops]:
@@ -56,7 +60,7 @@ class VisionModel:
 
     @cached_property
     def fingerprint(self) -> str:
-        return digest("vision-2", folder_digest(self._params.encoder), self._params.dtype)
+        return digest(f"vision-{VERSION}", folder_digest(self._params.encoder), self._params.dtype)
 
     @cached_property
     def _model(self) -> Any:

@@ -17,6 +17,10 @@ def load_text_encoder(params: TextParams) -> Encoder[str]:
     """
     if not Path(params.encoder).is_dir():
         raise MerError(f"text.encoder: '{params.encoder}' is neither 'tfidf' nor a Hugging Face folder")
+    from mer.encoders.text.sentence import SentenceEncoder, is_sentence_encoder
+
+    if is_sentence_encoder(Path(params.encoder)):
+        return SentenceEncoder(params)
     from mer.encoders.text.transformer import TransformerTextEncoder
 
     return TransformerTextEncoder(params)

@@ -20,6 +20,10 @@ from mer.encoders.base import Features, absent
 from mer.errors import MerError
 from mer.params import TextParams
 
+VERSION = 1
+"""Raise when the same input and weights would give other features."""
+GOLDEN = "9908f4152a955e89"
+"""What a fixed input gave under this version: see tests/golden.py."""
 CONFIG = "tfidf.json"
 WEIGHTS = "tfidf.safetensors"
 
@@ -43,7 +47,7 @@ class TfidfTextEncoder:
         self._vectorizer = _vectorizer(ngrams, vocabulary=list(vocabulary) or ["\0"])
         self._vectorizer.idf_ = idf if len(idf) else np.ones(1, np.float32)
         self.dimensions = len(components)
-        digest = hashlib.sha256(json.dumps(["tfidf-1", self._vocabulary, self._ngrams]).encode())
+        digest = hashlib.sha256(json.dumps([f"tfidf-{VERSION}", self._vocabulary, self._ngrams]).encode())
         digest.update(idf.tobytes() + components.tobytes())
         self.fingerprint = digest.hexdigest()
 

@@ -22,6 +22,8 @@ from mer.store.keys import digest
 KEY = "text.encoder"
 VERSION = 2
 """Raise when the same texts, weights and params would give other features."""
+GOLDEN = "580368294638a985"
+"""What a fixed input gave under this version: see tests/golden.py."""
 
 
 class TransformerTextEncoder:

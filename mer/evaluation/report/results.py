@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from mer.clips import ClipTable, read_clips
+from mer.clips import ClipTable, read_labels
 from mer.errors import MerError
 from mer.evaluation.report.mistakes import confidently_wrong
+from mer.extraction.media import open_media
+from mer.extraction.transcript_table import read_transcripts
 from mer.params import Params
-from mer.store.media import MediaFolder
+from mer.store.quarantine import read_quarantine
 
 PLOTS = ("confusion_out_of_fold", "confusion_test", "per_class_out_of_fold", "per_class_test", "calibration")
+NAMES = ("actual", "predicted", "class", "clip_id", "label", "split", "group")
+"""Columns that hold names: nothing guesses their type."""
 CURVES = ("pretrain", "self_train")
 
 
@@ -50,9 +54,10 @@ def read_results(params: Params, data: str | Path = "data", metrics: str | Path 
     """
     data, metrics = Path(data), Path(metrics)
     try:
-        clips = read_clips(data / "clips.parquet")
+        clips = read_labels(data / "labels.parquet")
+        texts = read_transcripts(data / "transcripts.parquet")
+        clips = replace(clips, rows=clips.rows.assign(transcript=clips.rows["clip_id"].map(texts)))
         mistakes = confidently_wrong(pd.read_parquet(data / "predictions.parquet"), clips)
-        faults = [pd.read_parquet(path) for path in sorted((data / "quarantine").glob("*.parquet"))]
         return RunResults(
             params=params,
             clips=clips,
@@ -62,8 +67,8 @@ def read_results(params: Params, data: str | Path = "data", metrics: str | Path 
             rounds=_read_points(metrics / "plots" / "rounds.csv"),
             pseudo_labels=pd.read_parquet(data / "pseudo_labels.parquet"),
             mistakes=mistakes,
-            frames=_middle_frames(MediaFolder(data / "media"), list(mistakes["clip_id"])),
-            quarantine=pd.concat(faults, ignore_index=True) if faults else pd.DataFrame(),
+            frames=_middle_frames(params, data, list(mistakes["clip_id"])),
+            quarantine=read_quarantine(data / "quarantine"),
         )
     except FileNotFoundError as error:
         raise MerError(f"{error.filename}: no such file; run the stages before the report") from None
@@ -74,13 +79,21 @@ def _read_plots(folder: Path, names: Sequence[str]) -> dict[str, pd.DataFrame]:
 
 
 def _read_points(path: Path) -> pd.DataFrame:
+    """Plot points; a class called `00`, `NA`, `None` or `True` keeps its name."""
     try:
-        return pd.read_csv(path)
+        points = pd.read_csv(path, dtype=str, na_filter=False)
+        for name in points.columns.difference(list(NAMES)):
+            points[name] = pd.to_numeric(points[name], errors="coerce")
+        return points
     except pd.errors.EmptyDataError:
         return pd.DataFrame()  # a stage with nothing to log, such as a model that is not pretrained
 
 
-def _middle_frames(media: MediaFolder, clip_ids: Sequence[str]) -> dict[str, bytes]:
-    """The frame in the middle of each clip that has any."""
-    records = media.iter_records(clip_ids, ["frames"])
+def _middle_frames(params: Params, data: Path, clip_ids: Sequence[str]) -> dict[str, bytes]:
+    """The frame in the middle of each clip that has any; of clips that can no longer be decoded, none."""
+    try:
+        records = list(open_media(params, data).records(clip_ids, ["frames"]))
+    except (MerError, OSError) as error:
+        print(f"the page goes without pictures: {error}", flush=True)
+        return {}
     return {record.clip_id: record.frames[len(record.frames) // 2] for record in records if record.frames}

@@ -148,13 +148,13 @@ def _clip_card(row: Mapping[Hashable, Any], frame: bytes | None) -> Markup:
 
 
 def quarantine(faults: pd.DataFrame) -> Markup:
-    """Clips that could not be used, and why."""
+    """Clips that could not be used, or in part only, and why."""
     if faults.empty:
-        return section("Quarantine", note="Every clip could be read.")
+        return section("Quarantine", note="Every clip could be used whole.")
     shown = faults.head(MOST_FAULTS)
-    rows = list(shown[["clip_id", "stage", "error", "message", "path"]].itertuples(index=False))
-    rest = f"The first {len(shown)} of {len(faults)} clips." if len(faults) > len(shown) else f"{len(faults)} clips."
-    heading = ("clip", "stage", "fault", "message", "file")
+    rows = list(shown[["clip_id", "stage", "kind", "error", "message", "path"]].itertuples(index=False))
+    rest = f"The first {len(shown)} of {len(faults)} rows." if len(faults) > len(shown) else f"{len(faults)} rows."
+    heading = ("clip", "stage", "kind", "fault", "message", "file")
     return section("Quarantine", table("Faults", heading, rows, class_="text wide"), note=rest)
 
 

@@ -33,7 +33,13 @@ def results(run) -> RunResults:
     mistakes = confidently_wrong(run.predictions, run.clips, count=4)
     curve = pd.DataFrame({"epoch": [0, 1, 2], "loss": [np.nan, 2.0, 1.25], "retrieval": [0, 0.1, 0.2]})
     pseudo_labels = pd.DataFrame({"fold": [-1, -1, 0], "label": ["angry", "happy", "angry"]})
-    fault = {"clip_id": "broken", "stage": "decode", "error": "truncated", "message": "moov atom not found"}
+    fault = {
+        "clip_id": "broken",
+        "stage": "decode",
+        "kind": "failed",
+        "error": "truncated",
+        "message": "moov atom not found",
+    }
     return RunResults(
         params=params,
         clips=run.clips,

@@ -112,7 +112,7 @@ def test_a_run_with_nothing_to_tell_still_has_a_page(page, results):
     )
     text = Outline(page(bare)).text
     assert "No unlabeled clip was given a pseudo-label." in text
-    assert "Every clip could be read." in text
+    assert "Every clip could be used whole." in text
 
 
 def test_every_picture_says_in_words_what_it_shows(page, results):
@@ -146,4 +146,4 @@ def test_a_long_quarantine_is_cut_and_counted(page, results):
     many = pd.concat([results.quarantine] * 250, ignore_index=True)
     html = page(replace(results, quarantine=many))
     assert html.count("moov atom not found") == 100
-    assert "The first 100 of 250 clips." in html
+    assert "The first 100 of 250 rows." in html

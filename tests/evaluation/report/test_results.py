@@ -8,15 +8,16 @@ import json
 import cv2
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from mer.clips import write_clips
+from mer.clips import write_clips, write_labels
 from mer.errors import MerError
 from mer.evaluation.report import read_results
 from mer.evaluation.report.mistakes import confidently_wrong
 from mer.evaluation.report.thumbnail import WIDTH, data_uri
-from mer.media.record import SCHEMA
-from mer.store.media import write_media
+from mer.extraction.transcript_table import SCHEMA
+from tests.extraction.making import make_media
 
 
 def jpeg(shade: int, width: int = 640, height: int = 360) -> bytes:
@@ -24,17 +25,21 @@ def jpeg(shade: int, width: int = 640, height: int = 360) -> bytes:
 
 
 @pytest.fixture
-def folders(tmp_path, run, results):
+def folders(tmp_path, monkeypatch, run, results):
     """`data` and `metrics` as the stages leave them; every clip has three frames, the middle one 50."""
     data, metrics = tmp_path / "data", tmp_path / "metrics"
     (data / "quarantine").mkdir(parents=True)
     (metrics / "plots").mkdir(parents=True)
-    write_clips(data / "clips.parquet", run.clips)
+    monkeypatch.setenv("MER_CACHE", str(tmp_path / "cache"))
+    write_clips(data / "clips.parquet", run.clips.rows.assign(sha256=None))
+    write_labels(data / "labels.parquet", run.clips)
+    texts = [{"clip_id": name, "transcript": f"said {name}", "source": "corpus"} for name in run.clips.rows["clip_id"]]
+    pq.write_table(pa.Table.from_pylist([{**of, "words": []} for of in texts], SCHEMA), data / "transcripts.parquet")
     run.predictions.to_parquet(data / "predictions.parquet")
     results.pseudo_labels.to_parquet(data / "pseudo_labels.parquet")
     results.quarantine.to_parquet(data / "quarantine" / "decode.parquet")
-    media = [{"clip_id": name, "frames": [b"first", b"middle", b"last"]} for name in run.clips.rows["clip_id"]]
-    write_media(data / "media", [pa.Table.from_pylist(media, schema=SCHEMA)])
+    shown = {"frames": [b"first", b"middle", b"last"], "timestamps": [0.0, 1.0, 2.0]}
+    make_media(data, dict.fromkeys(run.clips.rows["clip_id"], shown))
     (metrics / "evaluate.json").write_text(json.dumps(results.metrics))
     for name, points in {**results.plots, **results.curves, "rounds": results.rounds}.items():
         points.to_csv(metrics / "plots" / f"{name}.csv", index=False)
@@ -54,6 +59,17 @@ def test_the_outs_of_the_stages_are_gathered(folders, results):
 def test_each_mistake_is_shown_by_its_middle_frame(folders, results):
     read = read_results(results.params, *folders)
     assert read.frames == dict.fromkeys(read.mistakes["clip_id"], b"middle")
+
+
+def test_the_transcripts_come_along(folders, results):
+    mistakes = read_results(results.params, *folders).mistakes
+    assert (mistakes["transcript"] == "said " + mistakes["clip_id"]).all()
+
+
+def test_without_media_or_their_sources_the_page_has_no_pictures(folders, results, monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("MER_CACHE", str(tmp_path / "empty"))
+    assert read_results(results.params, *folders).frames == {}
+    assert "the page goes without pictures: clip" in capsys.readouterr().out
 
 
 def test_a_missing_out_is_named(folders, results):

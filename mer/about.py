@@ -1,0 +1,129 @@
+"""What a bundle says of itself: the corpus it learned from, the encoders, the classes, how good it was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mer.errors import MerError
+from mer.evaluation.bootstrap import bootstrap_interval
+from mer.learning.features import FeatureSet
+from mer.params import EvaluateParams, Params
+from mer.self_training.bundle import load_bundle
+
+KEY = "about"
+EMBEDDED = "sample/corpus"
+"""Where the embedded corpus lies, whose faces are drawn and whose voices are computed."""
+MARK = "SYNTHETIC"
+"""A file of this name in a corpus says that its clips were made by a program."""
+DIGITS = 6
+
+
+def describe(params: Params, features: FeatureSet, predictions: pd.DataFrame) -> dict[str, Any]:
+    """Plain values for `bundle.json`; nothing of this machine's paths but the corpus' own name.
+
+    Args:
+        predictions: of the labeled clips out of fold, rows as in `features`.
+    """
+    root = Path(params.corpus.root)
+    return {
+        "corpus": root.name if root.is_absolute() else params.corpus.root,
+        "layout": params.corpus.layout,
+        "synthetic": is_synthetic(root),
+        "clips": {split: int((features.split == split).sum()) for split in ("labeled", "unlabeled", "test")},
+        "groups": len({group for group in features.groups if group is not None}),
+        "encoders": {name: _encoder(params, name) for name in features.modalities},
+        "speech_recognition": _named(params.transcribe.asr),
+        # With the defaults: how many resamples evaluation draws must not make a stage train again.
+        "out_of_fold": _score(features, predictions, EvaluateParams()),
+    }
+
+
+def is_synthetic(root: Path) -> bool:
+    """Whether a corpus is the embedded one, or says of itself that a program made it."""
+    return root.resolve() == Path(EMBEDDED).resolve() or (root / MARK).exists()
+
+
+def warning(extra: Mapping[str, Any]) -> str | None:
+    """A line to print before the predictions of a bundle that has seen no real face; None for others."""
+    about = extra.get(KEY)
+    if isinstance(about, Mapping) and about.get("synthetic"):
+        return (
+            f"warning: this bundle learned from synthetic clips ({about.get('corpus')}); what it says of real faces "
+            "and voices means nothing. Train one on real clips: set corpus.root, then dvc repro"
+        )
+    return None
+
+
+def tell(folder: str | Path) -> str:
+    """What `mer show --bundle` prints.
+
+    Raises:
+        MerError: the bundle is missing or broken, or an earlier version of mer saved it.
+    """
+    bundle = load_bundle(folder)
+    about = bundle.extra.get(KEY)
+    try:
+        lines = _lines(dict(about or {}), bundle.classes, bundle.model.kind)
+    except (KeyError, TypeError, ValueError):
+        raise MerError(
+            f"{folder}: does not say what it learned from: an earlier version saved it; train it again"
+        ) from None
+    return "\n".join(lines)
+
+
+def _lines(about: Mapping[str, Any], classes: tuple[str, ...], kind: str) -> list[str]:
+    clips, score = about["clips"], about["out_of_fold"]
+    groups = f", {about['groups']} groups" if about["groups"] else ""
+    counts = ", ".join(f"{count} {split}" for split, count in clips.items() if count)
+    made = " (synthetic: made by a program)" if about["synthetic"] else ""
+    interval = f"[{score['low']:.3f}, {score['high']:.3f}]"
+    recogniser = about["speech_recognition"]
+    return [
+        f"corpus     {about['corpus']}, layout {about['layout']}{made}",
+        f"clips      {counts}{groups}",
+        f"classes    {', '.join(classes)}",
+        f"model      {kind}",
+        *(f"{name:10} {encoder}" for name, encoder in about["encoders"].items()),
+        *([f"{'asr':10} {recogniser}"] if recogniser else []),
+        f"out of fold weighted-F1 {score['weighted_f1']:.3f} {interval} "
+        f"({score['confidence'] * 100:g} % interval, {score['clips']} clips)",
+    ]
+
+
+def _encoder(params: Params, modality: str) -> str:
+    if modality == "audio":
+        return _named(params.audio.model) or ""
+    if modality == "text":
+        return _named(params.text.encoder) or ""
+    return f"{_named(params.face.encoder)} on crops of {params.face.detector}"
+
+
+def _named(path: str | None) -> str | None:
+    """A path as params have it; of an absolute one the last two parts, which name it without naming the machine."""
+    if path is None or not Path(path).is_absolute():
+        return path
+    return "/".join(Path(path).parts[-2:]).lstrip("/")
+
+
+def _score(features: FeatureSet, predictions: pd.DataFrame, params: EvaluateParams) -> dict[str, Any]:
+    """Weighted-F1 of the labeled clips that have a fold, its interval resampled by group as in evaluation."""
+    rows = np.flatnonzero((features.labels >= 0) & (features.folds >= 0))
+    names = np.array(features.classes, dtype=object)
+    groups = pd.Series(features.groups[rows]) if pd.notna(features.groups[rows]).any() else None
+    found = bootstrap_interval(
+        pd.Series(names[features.labels[rows]]),
+        predictions["predicted"].iloc[rows].reset_index(drop=True),
+        features.classes,
+        groups=groups,
+        repeats=params.bootstrap,
+        confidence=params.confidence,
+        seed=params.seed,
+    )
+    values = {"weighted_f1": found.value, "low": found.low, "high": found.high}
+    rounded = {name: round(float(value), DIGITS) for name, value in values.items()}
+    return {**rounded, "confidence": params.confidence, "clips": len(rows)}

@@ -1,0 +1,41 @@
+"""The tables of a corpus, cut by who needs them, so that a fold or a corrected label touches no media."""
+
+from mer.clips.tables import (
+    SPLITS,
+    ClipTable,
+    check,
+    read_clips,
+    read_folds,
+    read_groups,
+    read_labels,
+    read_splits,
+    read_test_labels,
+    read_texts,
+    write_clips,
+    write_folds,
+    write_groups,
+    write_labels,
+    write_splits,
+    write_test_labels,
+    write_texts,
+)
+
+__all__ = [
+    "SPLITS",
+    "ClipTable",
+    "check",
+    "read_clips",
+    "read_folds",
+    "read_groups",
+    "read_labels",
+    "read_splits",
+    "read_test_labels",
+    "read_texts",
+    "write_clips",
+    "write_folds",
+    "write_groups",
+    "write_labels",
+    "write_splits",
+    "write_test_labels",
+    "write_texts",
+]

@@ -1,0 +1,86 @@
+"""Proof that a forward pass reads every weight it was given: names used against names there."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Self
+
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+VIEWS = frozenset(
+    {
+        *("detach", "alias", "view", "_unsafe_view", "reshape", "t", "transpose", "permute", "slice", "select"),
+        *(
+            "unsqueeze",
+            "squeeze",
+            "expand",
+            "split",
+            "split_with_sizes",
+            "unbind",
+            "as_strided",
+            "unfold",
+            "lift_fresh",
+        ),
+    }
+)
+"""Operations that only look at a tensor another way: no number of it has been used yet."""
+
+
+class WeightReads(TorchDispatchMode):
+    """Watches which of some weights the operations run inside the `with` block compute with.
+
+    >>> import torch
+    >>> used, unused = torch.ones(2), torch.ones(3)
+    >>> with WeightReads({"used": used, "unused": unused}) as reads:
+    ...     _ = (used.view(1, 2) * 2).sum()
+    >>> reads.unread()
+    ['unused']
+    """
+
+    def __init__(self, weights: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        self._weights = {name: tensor for name, tensor in weights.items() if tensor.numel()}
+        """Kept alive: freed memory would be given to other tensors, which would then pass for these."""
+        self._ends: dict[int, int] = {}
+        self._names: dict[int, list[str]] = {}
+        for name, tensor in self._weights.items():  # tied weights begin at the same address
+            start = tensor.data_ptr()
+            self._names.setdefault(start, []).append(name)
+            self._ends[start] = max(self._ends.get(start, 0), start + tensor.numel() * tensor.element_size())
+        self._starts = sorted(self._names)
+        self._read: set[str] = set()
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        return self
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func.overloadpacket.__name__ not in VIEWS:
+            for tensor in _tensors([*args, *(kwargs or {}).values()]):
+                self._note(tensor)
+        return func(*args, **(kwargs or {}))
+
+    def unread(self) -> list[str]:
+        """Names of the weights that nothing was computed with, sorted; empty tensors have nothing to read."""
+        return sorted(self._weights.keys() - self._read)
+
+    def _note(self, tensor: Tensor) -> None:
+        if tensor.is_meta or not tensor.numel():
+            return
+        try:
+            address = tensor.data_ptr()
+        except RuntimeError:  # oneDNN's packed forms have none; what they were made of has been noted
+            return
+        place = bisect_right(self._starts, address) - 1
+        if place >= 0 and address < self._ends[self._starts[place]]:
+            self._read.update(self._names[self._starts[place]])
+
+
+def _tensors(values: Sequence[Any]) -> Iterator[Tensor]:
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from _tensors(value)

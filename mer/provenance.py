@@ -1,0 +1,146 @@
+"""What made the features that a bundle learned from: taken from the manifests, kept in the bundle, held against what
+lies on disk when the bundle is used."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from mer.errors import MerError
+from mer.extraction.settings import deciding
+from mer.params import Params, Section, parse_params
+from mer.self_training.bundle import Bundle
+from mer.store.manifest import Manifest, check_settings, read_manifest
+
+STEPS = {
+    "audio": {"decode": "decode", "audio": "audio"},
+    "face": {"decode": "decode", "face_crops": "face", "face": "face"},
+    "text": {"decode": "decode", "transcripts": "transcribe", "text": "text"},
+}
+"""By modality, the steps that make its features, each with its section of the params."""
+WEIGHTS = {
+    "audio": ("audio", "model"),
+    "face": ("face", "encoder"),
+    "detector": ("face", "detector_model"),
+    "text": ("text", "encoder"),
+    "asr": ("transcribe", "asr"),
+}
+"""What weights encode -> where the params say where they lie."""
+OPTION = {"face_crops": "detector", "transcripts": "asr"}
+"""Steps whose weights have another name than the step."""
+BUILT_IN = ("hog", "tfidf")
+
+
+class Extractor(Protocol):
+    """Anything with a fingerprint."""
+
+    @property
+    def fingerprint(self) -> str: ...
+
+
+def save_bundle(
+    folder: str | Path,
+    bundle: Bundle,
+    params: Params,
+    data: str | Path = "data",
+    about: Mapping[str, Any] | None = None,
+) -> None:
+    """Save a bundle with all that `Predictor` needs: extraction params, what made the features, fitted text encoder.
+
+    `about` is what it says of itself: see `mer.about`.
+
+    Raises:
+        MerError: features were made under other params; the line says which stage to run.
+    """
+    folder, data = Path(folder), Path(data)
+    steps = {step: section for name in bundle.model.modalities for step, section in STEPS[name].items()}
+    manifests = {step: read_manifest(data / "manifests" / f"{step}.parquet") for step in steps}
+    sections: dict[str, Section] = {
+        "decode": params.decode,
+        "transcribe": params.transcribe,
+        "audio": params.audio,
+        "face": params.face,
+        "text": params.text,
+    }
+    for step, section in steps.items():
+        check_settings(manifests[step], section, deciding(sections[section]))
+    shutil.rmtree(folder, ignore_errors=True)
+    extra = {
+        "extraction": {name: section.model_dump(mode="json") for name, section in sections.items()},
+        "made": {step: _made(manifest) for step, manifest in manifests.items()},
+        # From the bundle to the folder that relative paths in the params start from: nothing of this machine's.
+        "here": os.path.relpath(Path.cwd(), folder),
+    }
+    if about is not None:
+        extra["about"] = dict(about)
+    replace(bundle, extra=extra).save(folder)
+    if params.text.encoder == "tfidf" and "text" in bundle.model.modalities:
+        shutil.copytree(data / "features" / "text" / "encoder", folder / "text")
+
+
+def _made(manifest: Manifest) -> dict[str, str]:
+    made = manifest.made
+    return {"fingerprint": made.fingerprint, "name": made.name, "compatible": made.compatible}
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Extraction params with weights where they lie now, and by step what made the features of training."""
+
+    folder: Path
+    params: Params
+    made: Mapping[str, Mapping[str, str]]
+
+    def check(self, step: str, extractor: Extractor) -> None:
+        """Raise `MerError`, naming both, where an extractor is not the one that made the features of training."""
+        then = self.made[step]
+        if extractor.fingerprint == then["fingerprint"]:
+            return
+        if then["compatible"] and getattr(extractor, "compatible", "") == then["compatible"]:
+            return  # another version of a library, which computes the same
+        option = OPTION.get(step, step)
+        section, key = WEIGHTS[option]
+        now = getattr(getattr(self.params, section), key)
+        raise MerError(
+            f"{self.folder}: the {step} encoder is not the one that the bundle was trained with: that was "
+            f"'{then['name']}' ({then['fingerprint'][:12]}), this is '{now}' ({extractor.fingerprint[:12]}); "
+            f"`mer predict --weights {option}=PATH` says where the right one lies"
+        )
+
+
+def read_provenance(extra: Mapping[str, Any], folder: Path, weights: Mapping[str, str]) -> Provenance:
+    """What `save_bundle` kept.
+
+    Args:
+        weights: what they encode -> where they lie now; see `WEIGHTS`.
+
+    Raises:
+        MerError: the bundle has none, or `weights` names what there is not.
+    """
+    try:
+        values = {name: dict(section) for name, section in extra["extraction"].items()}
+        made, here = dict(extra["made"]), folder / extra["here"]
+        steps = [dict(step)["fingerprint"] + dict(step)["name"] + dict(step)["compatible"] for step in made.values()]
+        assert all(isinstance(step, str) for step in steps)
+    except (KeyError, TypeError, ValueError, AttributeError, AssertionError):
+        raise MerError(
+            f"{folder}: does not say what made its features: saved by an earlier version; train it again"
+        ) from None
+    for name in weights:
+        if name not in WEIGHTS:
+            raise MerError(f"--weights {name}=...: is none of {', '.join(WEIGHTS)}")
+    for name, (section, key) in WEIGHTS.items():
+        value = weights.get(name) or _found(values.get(section, {}).get(key), here)
+        values.setdefault(section, {})[key] = value
+    return Provenance(folder, parse_params(values, source=f"{folder}/bundle.json"), made)
+
+
+def _found(path: Any, here: Path) -> Any:
+    """A path of the params as seen from where the bundle was saved, unless it is there as it stands."""
+    if not isinstance(path, str) or path in BUILT_IN or Path(path).is_absolute():
+        return path
+    return os.path.normpath(here / path) if (here / path).exists() else path

@@ -1,0 +1,1 @@
+"""Pretrained weights from the ordinary package registries: fetched, checked, converted, with their origin."""

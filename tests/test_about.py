@@ -1,0 +1,49 @@
+"""What a bundle says of itself: no path of the machine, synthetic corpora known by place or by mark, the score."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.training.synthetic import CLASSES, make_features
+
+from mer.about import MARK, describe, is_synthetic
+from mer.params import Params
+
+
+def told(params, wrong=0):
+    features, truth = make_features()
+    predicted = np.array(CLASSES, object)[truth]
+    predicted[:wrong] = np.array(CLASSES, object)[(truth[:wrong] + 1) % 3]
+    return describe(Params.model_validate(params), features, pd.DataFrame({"predicted": predicted}))
+
+
+def test_the_score_is_that_of_the_labeled_clips_with_an_interval():
+    right, worse = told({}), told({}, wrong=15)
+    assert right["out_of_fold"]["weighted_f1"] == 1
+    assert worse["out_of_fold"]["weighted_f1"] == pytest.approx(2 / 3, abs=0.05)
+    assert worse["out_of_fold"]["low"] < worse["out_of_fold"]["weighted_f1"] < worse["out_of_fold"]["high"]
+    assert worse["clips"] == {"labeled": 45, "unlabeled": 40, "test": 15}
+
+
+def test_no_path_of_the_machine_goes_in():
+    about = told(
+        {
+            "corpus": {"root": "/home/someone/data/emodb", "layout": "folder"},
+            "audio": {"model": "/home/someone/models/hubert"},
+            "transcribe": {"asr": "/home/someone/models/whisper"},
+        }
+    )
+    assert "someone" not in str(about)
+    assert (about["corpus"], about["encoders"]["audio"]) == ("emodb", "models/hubert")
+    assert about["synthetic"] is False
+
+
+def test_the_embedded_corpus_and_one_that_says_so_are_synthetic(tmp_path, monkeypatch):
+    assert told({})["synthetic"] is True
+    assert not is_synthetic(tmp_path)
+    (tmp_path / MARK).touch()
+    assert is_synthetic(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sample/corpus").mkdir(parents=True)
+    assert is_synthetic(tmp_path / "sample" / ".." / "sample/corpus")

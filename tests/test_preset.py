@@ -1,0 +1,156 @@
+"""`mer preset`: a partial params tree goes into params.yaml, whose comments, order and other values stay."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from mer.cli import app
+from mer.errors import MerError
+from mer.params import load_params, parse_params
+from mer.params.preset import apply_presets, presets, read_preset, with_value
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def here(tmp_path):
+    """A copy of the repository's params.yaml, and a folder for presets."""
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "presets").mkdir()
+    return tmp_path
+
+
+def apply(here, text, *more):
+    names = []
+    for number, content in enumerate((text, *more)):
+        names.append(f"p{number}")
+        (here / "presets" / f"{names[-1]}.yaml").write_text(content, encoding="utf-8")
+    return apply_presets(names, here / "params.yaml", here / "presets")
+
+
+def test_only_the_values_change_and_comments_stay(here):
+    before = (here / "params.yaml").read_text().splitlines()
+    preset = "# few\nself_train: {rounds: 0}\ncorpus: {root: /data/我的, layout: folder, columns: {group: speaker}}\n"
+    changes = apply(here, preset)
+    after = (here / "params.yaml").read_text().splitlines()
+    assert [str(change) for change in changes] == [
+        "self_train.rounds: 1 -> 0",
+        "corpus.root: sample/corpus -> /data/我的",
+        "corpus.layout: mer2024 -> folder",
+        "corpus.columns: {} -> {group: speaker}",
+    ]
+    differ = [(a, b) for a, b in zip(before, after, strict=True) if a != b]
+    assert len(differ) == 4
+    assert all(("#" in a) == ("#" in b) and a.partition("#")[2] == b.partition("#")[2] for a, b in differ)
+    assert load_params(here / "params.yaml").corpus.columns == {"group": "speaker"}
+
+
+def test_every_value_kind_goes_in_and_comes_out(here):
+    apply(
+        here,
+        """
+audio: {layers: [0, 1], pooling: mean_std, dtype: int8}
+transcribe: {asr: 'encoders/a b: c', language: "no"}
+face: {onnx: {mean: [0.5, 0.25, 0.125], output: null}, detector_model: "#1.onnx"}
+corpus: {classes: [a, 'yes', "1"]}
+model: {modalities: [audio]}
+""",
+    )
+    params = load_params(here / "params.yaml")
+    assert params.audio.layers == (0, 1)
+    assert (params.transcribe.asr, params.transcribe.language) == ("encoders/a b: c", "no")
+    assert (params.face.onnx.mean, params.face.detector_model) == ((0.5, 0.25, 0.125), "#1.onnx")
+    assert params.corpus.classes == ("a", "yes", "1")
+
+
+def test_a_second_time_changes_nothing_and_later_presets_win(here):
+    assert len(apply(here, "audio: {pooling: mean_std}", ["audio: {pooling: mean}", ": {}\n"][0])) == 0
+    assert len(apply(here, "audio: {pooling: mean_std}")) == 1
+    text = (here / "params.yaml").read_bytes()
+    assert apply(here, "audio: {pooling: mean_std}") == []
+    assert (here / "params.yaml").read_bytes() == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "# nothing yet\n",
+        "audio:\n  pooling: mean  # kept\nface: {crop_size: 64}\n",
+        "audio: {}\n",
+        "audio: {pooling: mean}  # kept\n",
+        "audio:\n  layers:\n  - -2\n  - -1  # last\n  # more\nface:\n  crop_size: 64\n",
+        "audio:\n  layers:\n    - -2\n    - -1",
+        "text: {seed: 1}\n\n\n# the end\n",
+        "audio:\n  pooling: mean\n\n  # a remark\n\ntext:\n  seed: 1\n",
+    ],
+)
+@pytest.mark.parametrize("value", ["audio: {layers: [0], window_seconds: 5.0}", "face: {onnx: {size: 7}}", "{}"])
+def test_files_of_other_shapes_keep_what_they_say(here, text, value):
+    (here / "params.yaml").write_text(text)
+    before = parse_params(yaml.safe_load(text) or {}).model_dump(mode="json")
+    apply(here, value)
+    after = load_params(here / "params.yaml").model_dump(mode="json")
+    wanted = yaml.safe_load(value)
+    for section, keys in wanted.items():
+        for key, of in keys.items():
+            before[section][key] = before[section][key] | of if isinstance(of, dict) else of
+    assert after == before
+    kept = [line.partition("#")[2] for line in text.splitlines() if "#" in line and "last" not in line]
+    assert all(comment in (here / "params.yaml").read_text() for comment in kept)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("audio: {modle: x}", r"p0\.yaml: unknown key 'audio\.modle'"),
+        ("audio: {pooling: max}", r"p0\.yaml: 'audio\.pooling'"),
+        ("[1, 2]", "a preset is a mapping"),
+        ("audio: {", "not valid YAML"),
+        ("corpus: {test: test1}", r"p0\.yaml.*test is for layout mer2023"),
+    ],
+)
+def test_a_preset_with_a_mistake_changes_nothing(here, text, words):
+    before = (here / "params.yaml").read_bytes()
+    with pytest.raises(MerError, match=words):
+        apply(here, text)
+    assert (here / "params.yaml").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["rael", "../params", "", "real.yaml"])
+def test_a_name_that_is_none_lists_what_there_is(name):
+    with pytest.raises(MerError, match=r"there is no preset .*there are: .*real"):
+        read_preset(name, ROOT / "presets")
+
+
+def test_presets_of_the_repository_fit_and_say_what_they_are(here):
+    for name, about in presets(ROOT / "presets").items():
+        assert about, name
+        (here / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+        apply_presets([name], here / "params.yaml", ROOT / "presets")
+        for keys, value in read_preset(name, ROOT / "presets").items():
+            found = load_params(here / "params.yaml").model_dump(mode="json")
+            for key in keys:
+                found = found[key]
+            assert found == value
+
+
+def test_the_command_prints_the_difference_and_what_is_missing(here, monkeypatch):
+    monkeypatch.chdir(here)
+    (here / "presets/real.yaml").write_text("# Real ones\naudio: {model: encoders/nowhere}\n")
+    run = CliRunner().invoke
+    assert run(app, ["preset"]).output.split() == ["real", "Real", "ones"]
+    output = run(app, ["preset", "real"]).output
+    assert "audio.model: sample/hubert -> encoders/nowhere" in output
+    assert "encoders/nowhere is not there yet: make encoders" in output
+    assert "has these values already" in run(app, ["preset", "real"]).output
+
+
+def test_a_value_that_follows_its_key_on_a_line_of_its_own_is_found():
+    assert yaml.safe_load(with_value("audio:\n  pooling:\n    mean\n", ("audio", "pooling"), "x")) == {
+        "audio": {"pooling": "x"}
+    }
