@@ -21,8 +21,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 from sklearn.model_selection import train_test_split
 
-from mer.training.features import MODALITIES, FeatureSet, read_labeled_features
-from mer.training.standardise import fit_standardiser
+from mer.learning.features import MODALITIES, FeatureSet, read_labeled_features
+from mer.learning.standardise import fit_standardiser
 from sample.params import load_params
 from sample.script import write_script
 

@@ -57,21 +57,62 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def against(frame: pd.DataFrame, columns: Sequence[Any], by: str, reference: str) -> str:
-    """A row a method, a cell a value of `by`: the mean weighted-F1 and the paired interval of `reference` minus it."""
+CELL = ["corpus", "normalise", "balance", "share"]
+
+
+def pivoted(frame: pd.DataFrame) -> pd.DataFrame:
+    """A row a draw of a cell, a column a method."""
+    return frame.pivot_table(index=[*CELL, "draw"], columns="method", values="weighted_f1")
+
+
+def cell_table(frame: pd.DataFrame, method: str = "mrccl") -> str:
+    """Mean weighted-F1 of every method in every cell, and `method` minus it with the paired interval over draws."""
+    table = pivoted(frame)
     rows = []
-    for method in frame["method"].drop_duplicates():
-        cells = [method]
-        for column in columns:
-            part = frame[frame[by] == column].pivot_table(index="draw", columns="method", values="weighted_f1")
-            if method not in part:
-                cells.append("")
+    for cell, part in table.groupby(level=CELL):
+        row = [*map(str, cell), str(len(part))]
+        for name in table.columns:
+            if part[name].isna().all():
+                row.append("")
                 continue
-            cell = f"{part[method].mean():.3f}"
-            if method != reference and reference in part:
-                differences = (part[reference] - part[method]).dropna().to_numpy()
-                low, high = paired_interval(differences)
-                cell += f" ({differences.mean():+.3f}, {low:+.3f} to {high:+.3f})"
-            cells.append(cell)
-        rows.append(cells)
-    return markdown(["method", *(str(column) for column in columns)], rows)
+            text = f"{part[name].mean():.3f}"
+            if name != method and method in part:
+                text += f" ({interval_text((part[method] - part[name]).dropna().to_numpy())})"
+            row.append(text)
+        rows.append(row)
+    return markdown([*CELL, "draws", *map(str, table.columns)], rows) + "\n"
+
+
+def margin_table(frame: pd.DataFrame, method: str = "mrccl") -> str:
+    """Per cell, `method` minus the best of the others (by their means), and self-training minus labels only."""
+    table = pivoted(frame)
+    others = [name for name in ("logistic regression", "attention", "labels only") if name in table]
+    if method not in table or not others:
+        return ""
+    rows, best_few, gains = [], [], []
+    for cell, part in table.groupby(level=CELL):
+        part = part.dropna(subset=[method, *others])
+        if not len(part):
+            continue
+        best = part[others].mean().idxmax()
+        margin = (part[method] - part[best]).to_numpy()
+        row = [*map(str, cell), str(best), interval_text(margin)]
+        if "labels only" in part:
+            gain = (part[method] - part["labels only"]).to_numpy()
+            gains.append((cell[0], gain.mean()))
+            row.append(interval_text(gain))
+        if float(str(cell[-1])) <= 0.1:
+            best_few.append(margin.mean())
+        rows.append(row)
+    text = markdown([*CELL, "best of the others", f"{method} minus it", "self-training minus labels only"], rows)
+    if best_few:
+        text += f"\n\nMean over the {len(best_few)} cells up to 10 %: {np.mean(best_few):+.4f}"
+    for corpus, mean in pd.DataFrame(gains, columns=["corpus", "gain"]).groupby("corpus")["gain"].mean().items():
+        text += f"\nSelf-training on {corpus}, mean of its cells: {mean:+.4f}"
+    return text + "\n"
+
+
+def interval_text(differences: NDArray[np.float64]) -> str:
+    """Mean and paired interval."""
+    low, high = paired_interval(differences)
+    return f"{differences.mean():+.3f}, {low:+.3f} to {high:+.3f}"

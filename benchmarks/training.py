@@ -13,6 +13,7 @@ beforehand. Its time is measured over `--peer-epochs` epochs of one fold and sca
 from __future__ import annotations
 
 import argparse
+import copy
 import math
 import resource
 import time
@@ -23,16 +24,16 @@ from numpy.typing import NDArray
 from torch.nn import functional as F  # noqa: N812
 from torch.utils.data import DataLoader, Dataset
 
+from mer.learning.features import FeatureSet
+from mer.learning.inputs import Inputs, encode
 from mer.model.mrccl import MRCCL, Heads
 from mer.model.voting import PUBLISHED, head_presence, vote
 from mer.params import Params, parse_params
-from mer.training.batches import TrainingSet
-from mer.training.classifier import make_classifier
-from mer.training.features import FeatureSet
-from mer.training.frontend import Frontend, Inputs
-from mer.training.members import train_members
-from mer.training.pretrain import Pretrained, pretrain
-from mer.training.teaching import weighted_f1
+from mer.pretraining.pretrain import Pretrained, pretrain
+from mer.self_training.batches import LearningSet
+from mer.self_training.classifier import make_classifier
+from mer.self_training.members import train_members
+from mer.self_training.self_train import weighted_f1
 
 WIDTHS = {"audio": 1024, "face": 768, "text": 5120}
 CLASSES = ("neutral", "angry", "happy", "sad", "worried", "surprise")
@@ -88,7 +89,8 @@ def peer(
     """Train one fold's model clip by clip; the model and the seconds it took."""
     torch.manual_seed(0)
     rate = params.self_train.encoder_learning_rate
-    model = MRCCL(pretrained.encoders, Heads(tuple(WIDTHS), len(CLASSES), params.model.width))
+    assert pretrained.encoders is not None
+    model = MRCCL(copy.deepcopy(pretrained.encoders), Heads(tuple(WIDTHS), len(CLASSES), params.model.width))
     model.encoders.requires_grad_(rate > 0)
     groups = [{"params": model.heads.parameters(), "lr": params.self_train.learning_rate}]
     if rate:
@@ -119,22 +121,17 @@ def ours(
     """Train all folds together; each fold's predictions of its held-out clips, and the seconds, encoding included."""
     start = time.perf_counter()
     rate = params.self_train.encoder_learning_rate
-    frontend = Frontend(pretrained.standardisers, None if rate else pretrained.encoders)
-    inputs = frontend(features.features, features.present, None, torch.device("cpu"))
-    own = pretrained.encoders if rate else None
+    inputs = standardised(pretrained, features)
+    if not rate and pretrained.encoders is not None:
+        inputs = encode(pretrained.encoders, inputs)
     rows = [np.flatnonzero(features.folds != fold) for fold in range(FOLDS)]
     steps = epochs * math.ceil(len(rows[0]) / BATCH)
-    params = params.model_copy(update={"self_train": params.self_train.model_copy(update={"steps": steps})})
-    sets = [
-        TrainingSet(part, features.labels[part], np.ones(len(part), np.float32), np.zeros(len(part), bool), (0, fold))
-        for fold, part in enumerate(rows)
-    ]
+    settings = params.self_train.model_copy(update={"steps": steps, "direct": False})
+    params = params.model_copy(update={"self_train": settings})
+    sets = [LearningSet(part, features.labels[part], None, 0, (fold,), 0) for fold, part in enumerate(rows)]
+    own, widths = pretrained.encoders if rate else None, pretrained.views[0].widths
     members = train_members(
-        lambda: make_classifier(params.model, frontend.widths, len(CLASSES), own, direct=False),
-        sets,
-        inputs,
-        len(CLASSES),
-        params,
+        lambda: make_classifier("mrccl", params, widths, len(CLASSES), own), sets, [inputs], len(CLASSES), params
     )
     seconds = time.perf_counter() - start
     predicted = []
@@ -144,9 +141,14 @@ def ours(
     return predicted, seconds
 
 
+def standardised(pretrained: Pretrained, features: FeatureSet) -> Inputs:
+    """All clips, standardised over the corpus."""
+    return pretrained.views[0].inputs(features.features, features.present, features.groups, torch.device("cpu"))
+
+
 def _predict(logits: torch.Tensor, present: torch.Tensor) -> NDArray[np.int64]:
     weights = torch.tensor(list(PUBLISHED.values()))
-    voted = vote(logits, torch.ones(len(weights)), weights, head_presence(present, len(weights)))
+    voted = vote(logits.softmax(dim=-1), weights, head_presence(present, len(weights)))
     return voted.argmax(dim=-1).numpy()
 
 
@@ -155,13 +157,13 @@ def speed(epochs: int, peer_epochs: int, encoder_rate: float, components: int) -
     features, truth = synthetic(5030)
     params = parse_params(
         {
-            "model": {"components": components},
+            "model": {"components": components, "normalise": "corpus"},
             "pretrain": {"epochs": 2},
             "self_train": {"batch_size": BATCH, "encoder_learning_rate": encoder_rate, "oversampling": 0},
         }
     )
     pretrained = pretrain(features, params)
-    inputs = Frontend(pretrained.standardisers, None)(features.features, features.present, None, torch.device("cpu"))
+    inputs = standardised(pretrained, features)
     held_out = features.folds == 0
     model, seconds = peer(pretrained, inputs, features, 0, peer_epochs, params)
     slow = seconds * FOLDS * epochs / peer_epochs

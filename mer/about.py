@@ -11,9 +11,9 @@ import pandas as pd
 
 from mer.errors import MerError
 from mer.evaluation.bootstrap import bootstrap_interval
+from mer.learning.features import FeatureSet
 from mer.params import EvaluateParams, Params
-from mer.training.bundle import load_bundle
-from mer.training.features import FeatureSet
+from mer.self_training.bundle import load_bundle
 
 KEY = "about"
 EMBEDDED = "sample/corpus"

@@ -23,7 +23,7 @@ from mer.media.record import MediaRecord
 from mer.media.sandbox import decode_safely
 from mer.params import Params
 from mer.provenance import Provenance, read_provenance
-from mer.training.bundle import Bundle, load_bundle
+from mer.self_training.bundle import Bundle, load_bundle
 
 
 @dataclass(frozen=True)

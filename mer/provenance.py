@@ -13,8 +13,8 @@ from typing import Any, Protocol
 from mer.errors import MerError
 from mer.extraction.settings import deciding
 from mer.params import Params, Section, parse_params
+from mer.self_training.bundle import Bundle
 from mer.store.manifest import Manifest, check_settings, read_manifest
-from mer.training.bundle import Bundle
 
 STEPS = {
     "audio": {"decode": "decode", "audio": "audio"},

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from mer.learning.features import read_unlabeled_features
 from mer.params import Params
+from mer.pretraining.pretrain import pretrain
 from mer.stage import run, write_curve
-from mer.training.features import read_unlabeled_features
-from mer.training.pretrain import pretrain
 
 
 def main(params: Params) -> None:

@@ -1,12 +1,12 @@
 """Stage self_train: out-of-fold predictions, pseudo-labels, and the bundle that `mer predict` uses."""
 
 from mer.about import describe
+from mer.learning.features import read_labeled_features
 from mer.params import Params
+from mer.pretraining.pretrain import load_pretrained
 from mer.provenance import save_bundle
+from mer.self_training.self_train import self_train
 from mer.stage import run, write_curve
-from mer.training.features import read_labeled_features
-from mer.training.pretrain import load_pretrained
-from mer.training.self_train import self_train
 
 
 def main(params: Params) -> None:
@@ -19,6 +19,7 @@ def main(params: Params) -> None:
     trained.pseudo_labels.to_parquet("data/pseudo_labels.parquet", index=False)
     write_curve("metrics/plots/self_train.csv", trained.curve)
     write_curve("metrics/plots/rounds.csv", trained.rounds)
+    write_curve("metrics/plots/experts.csv", trained.experts)
 
 
 if __name__ == "__main__":

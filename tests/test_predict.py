@@ -20,15 +20,15 @@ from mer.encoders.face.cropper import FaceCropper
 from mer.encoders.text.tfidf import TfidfTextEncoder
 from mer.errors import MerError
 from mer.extraction.settings import deciding
+from mer.learning.features import build_feature_set
 from mer.params import FaceParams, Params
 from mer.predict import Predictor
+from mer.pretraining.pretrain import pretrain
 from mer.provenance import Provenance, read_provenance, save_bundle
+from mer.self_training.bundle import load_bundle
+from mer.self_training.self_train import self_train
 from mer.store.manifest import Made, write_manifest
 from mer.store.tables import UtteranceTable
-from mer.training.bundle import load_bundle
-from mer.training.features import build_feature_set
-from mer.training.pretrain import pretrain
-from mer.training.self_train import self_train
 
 TEXTS = {"happy": "太好了真开心", "sad": "我很难过想哭", "angry": "你给我出去闭嘴"}
 

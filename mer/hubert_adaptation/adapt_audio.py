@@ -25,10 +25,10 @@ from mer.encoders.speech.checkpoint import Checkpoint, convert_checkpoint, diges
 from mer.errors import MerError
 from mer.hubert_adaptation.masked_prediction import EpochScores, MaskedPrediction, train_masked_prediction
 from mer.hubert_adaptation.speech_batches import Utterance
+from mer.learning.determinism import deterministic, pick_device
+from mer.learning.tensors import read_tensors, write_tensors
 from mer.media.rate import SAMPLE_RATE as RATE
 from mer.params import AdaptAudioParams
-from mer.training.determinism import deterministic, pick_device
-from mer.training.tensors import read_tensors, write_tensors
 
 Waveform = NDArray[np.float32]
 Clips = Callable[[], Iterable[tuple[str, Waveform]]]

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from transformers import HubertModel
 
 from mer.hubert_adaptation.speech_batches import FrameGeometry, SpeechBatch, Utterance, speech_batches
+from mer.learning.determinism import deterministic
+from mer.learning.tensors import read_tensors, write_tensors
 from mer.media.rate import SAMPLE_RATE as RATE
-from mer.training.determinism import deterministic
-from mer.training.tensors import read_tensors, write_tensors
 
 
 @dataclass(frozen=True)

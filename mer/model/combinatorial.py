@@ -28,10 +28,18 @@ class CombinatorialContrast(nn.Module):
 
     With three modalities the inter-modal terms are A-V, A-T, V-T, A-(V,T), V-(A,T), T-(A,V); a concatenation meets
     the other side through a projection to the same width. With two there is one pair, with one there is none. SupCon
-    puts all of these views into one term. Every term has a log-temperature of its own (and a bias, for the sigmoid).
+    puts all of these views into one term. Every term has a log-temperature of its own, learned or fixed (and a bias,
+    for the sigmoid).
     """
 
-    def __init__(self, modalities: tuple[str, ...], width: int, objective: Objective, temperature: float) -> None:
+    def __init__(
+        self,
+        modalities: tuple[str, ...],
+        width: int,
+        objective: Objective,
+        temperature: float,
+        learn_temperature: bool = True,
+    ) -> None:
         super().__init__()
         self.objective = objective
         number = len(modalities)
@@ -47,7 +55,7 @@ class CombinatorialContrast(nn.Module):
             self.inter_terms = ["all views"]
         self.noise_terms = [f"{letter}-noise" for letter in letters]
         terms = len(self.inter_terms) + len(self.noise_terms)
-        self.log_temperature = nn.Parameter(torch.full((terms,), temperature).log())
+        self.log_temperature = nn.Parameter(torch.full((terms,), temperature).log(), requires_grad=learn_temperature)
         self.bias = nn.Parameter(torch.full((terms,), -10.0), requires_grad=objective == "sigmoid")
 
     def forward(self, encoders: Encoders, features: list[Tensor], noisy: list[Tensor], present: Tensor) -> Tensor:

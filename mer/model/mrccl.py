@@ -60,6 +60,25 @@ class Heads(nn.Module):
         return logits.transpose(-3, -2)
 
 
+class LinearHeads(nn.Module):
+    """A linear classifier on the features of each modality and, where there are several, one on all of them.
+
+    Written on trailing axes, as `Heads`. Weights start at zero, as those of a regression.
+    """
+
+    def __init__(self, widths: Sequence[int], classes: int) -> None:
+        super().__init__()
+        shapes = [*widths, sum(widths)] if len(widths) > 1 else list(widths)
+        self.weights = nn.ParameterList(nn.Parameter(torch.zeros(width, classes)) for width in shapes)
+        self.biases = nn.ParameterList(nn.Parameter(torch.zeros(1, classes)) for _ in shapes)
+
+    def forward(self, features: Sequence[Tensor], present: Tensor, keep: Tensor | None = None) -> Tensor:
+        """[..., B, D_m] a modality, zero where absent -> [..., B, heads, C]; `present` and `keep` are not needed."""
+        seen = [*features, torch.cat(list(features), dim=-1)] if len(features) > 1 else list(features)
+        heads = [x @ weight + bias for x, weight, bias in zip(seen, self.weights, self.biases, strict=True)]
+        return torch.stack(heads, dim=-2)
+
+
 class Direct(nn.Module):
     """A linear way past the encoders, from features to logits, that starts at zero: the wide part of wide and deep
     learning (Cheng et al. 2016). With few labels its few weights learn what the encoders' many cannot."""

@@ -50,12 +50,21 @@ def add_noise(x: Tensor, alpha: Tensor, kind: NoiseKind, generator: torch.Genera
     Returns:
         [B, D].
     """
-    step = torch.randint(len(alpha), (len(x), 1), generator=generator, device=generator.device)
-    kept = alpha.to(x)[step.to(x.device)]  # [B, 1]
+    kept, noise = noise_parts((len(x), x.shape[1]), alpha, kind, generator)
+    return kept.to(x) * x + noise.to(x)
+
+
+def noise_parts(
+    shape: tuple[int, int], alpha: Tensor, kind: NoiseKind, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """sqrt(a_t) [B, 1] and sqrt(1 - a_t) e [B, D] for a batch of that shape; see `add_noise`."""
+    device = generator.device
+    step = torch.randint(len(alpha), (shape[0], 1), generator=generator, device=device)
+    kept = alpha.to(device)[step]  # [B, 1]
     if kind == "gaussian":
-        e = torch.randn(x.shape, generator=generator, device=generator.device)
+        e = torch.randn(shape, generator=generator, device=device)
     else:
-        draw = torch.rand(x.shape, generator=generator, device=generator.device)
+        draw = torch.rand(shape, generator=generator, device=device)
         sign = torch.where(draw < IMPULSE_SHARE / 2, -1.0, 1.0)
         e = torch.where(draw < IMPULSE_SHARE, sign, 0.0) / math.sqrt(IMPULSE_SHARE)
-    return kept.sqrt() * x + (1 - kept).sqrt() * e.to(x)
+    return kept.sqrt(), (1 - kept).sqrt() * e

@@ -1,4 +1,4 @@
-"""Weighted soft voting: classifiers vote with probabilities, not logits."""
+"""Weighted soft voting: experts vote with probabilities, not logits."""
 
 from __future__ import annotations
 
@@ -9,24 +9,23 @@ PUBLISHED = {"audio": 0.7, "face": 0.4, "text": 0.3, "fused": 0.7}
 """Weights of MR-CCL's four classifiers."""
 
 
-def vote(logits: Tensor, temperature: Tensor, weights: Tensor, present: Tensor) -> Tensor:
-    """Weighted mean of the heads' calibrated probabilities.
+def vote(probabilities: Tensor, weights: Tensor, present: Tensor) -> Tensor:
+    """Weighted mean of the experts' probabilities.
 
     Args:
-        logits: [..., B, heads, C].
-        temperature: [..., heads]; logits are divided by it.
-        weights: [..., heads], not negative.
-        present: bool [B, heads]; an absent head has no vote. Where none is present all vote, as nothing else is known.
+        probabilities: [..., B, E, C].
+        weights: [E], not negative.
+        present: bool [B, E]; an expert that sees nothing of a clip has no vote on it. Where none sees anything, or all
+            that do weigh nothing, all count the same, as nothing else is known.
 
     Returns:
         Probabilities [..., B, C].
     """
-    probability = (logits / temperature[..., None, :, None]).softmax(dim=-1)  # [..., B, heads, C]
-    heard = torch.where(present.any(dim=-1, keepdim=True), present, torch.ones_like(present))
-    weight = weights[..., None, :] * heard  # [..., B, heads]
+    seeing = torch.where(present.any(dim=-1, keepdim=True), present, torch.ones_like(present))
+    weight = weights * seeing  # [B, E]
     total = weight.sum(dim=-1, keepdim=True)
-    weight = torch.where(total > 0, weight / total.clamp(min=1e-12), heard / heard.sum(dim=-1, keepdim=True))
-    return (probability * weight[..., None]).sum(dim=-2)
+    weight = torch.where(total > 0, weight / total.clamp(min=1e-12), seeing / seeing.sum(dim=-1, keepdim=True))
+    return (probabilities * weight[..., None]).sum(dim=-2)
 
 
 def head_presence(present: Tensor, heads: int) -> Tensor:

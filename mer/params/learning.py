@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from mer.params.base import Count, Fraction, Positive, Section
+
+Seed = Annotated[int, Field(ge=0)]
+Modality = Literal["audio", "face", "text"]
 
 
 class ModelParams(Section):
     kind: Literal["mrccl", "logistic", "attention", "tfn", "lmf", "mult"] = "mrccl"
-    """MR-CCL, or a baseline under the same protocol; only `mrccl` is pretrained."""
-    modalities: tuple[Literal["audio", "face", "text"], ...] = ("audio", "face", "text")
+    """MR-CCL beside the linear floor, the floor alone (`logistic`), or a baseline under the same protocol; only `mrccl`
+    is pretrained."""
+    modalities: tuple[Modality, ...] = ("audio", "face", "text")
     """Which modalities the model sees; one alone is allowed."""
-    normalise: Literal["corpus", "group"] = "corpus"
-    """Standardise features over all clips, or within each group (speaker) where groups are known; no labels used."""
+    normalise: tuple[Literal["corpus", "group", "guessed"], ...] = ("corpus", "group", "guessed")
+    """Ways to standardise features, without labels: over all clips, within each known group (speaker), or within
+    speakers guessed. The first is taken unless another is better on clips that the deciding models never saw."""
+    speakers: tuple[Annotated[int, Field(ge=2)], ...] = (4, 8)
+    """How many speakers are guessed, at most, from each modality; every number is a candidate."""
     components: Annotated[int, Field(ge=0)] = 256
     """Wider features are rotated to this many principal components, fitted on all clips; 0 keeps every column."""
+    whiten: bool = False
+    """Give each of these components the same variance; otherwise all of a modality's share one scale."""
     width: Count = 128
     """Width of the encoders and of the classifiers' hidden layer."""
     blocks: Annotated[int, Field(ge=0)] = 1
@@ -29,7 +38,13 @@ class ModelParams(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the model trains; `auto` takes a GPU where there is one."""
     threads: Annotated[int, Field(ge=0)] = 2
-    """Threads that training takes on a CPU. Another number rounds differently; 0 takes one a core."""
+    """Threads on a CPU. Self-training trains members side by side, whatever their number gives the same; pretraining of
+    10,000 clips or more shares its sums among them, and rounds differently with another number. 0 takes one a core."""
+
+    @field_validator("normalise", mode="before")
+    @classmethod
+    def _one_way_is_a_list(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _consistent(self) -> ModelParams:
@@ -37,28 +52,37 @@ class ModelParams(Section):
             raise ValueError(f"width {self.width} is not divisible by heads {self.heads}")
         if not self.modalities or len(set(self.modalities)) < len(self.modalities):
             raise ValueError("modalities must name at least one, each once")
+        if not self.normalise or len(set(self.normalise)) < len(self.normalise):
+            raise ValueError("normalise must name at least one way, each once")
+        if len(set(self.speakers)) < len(self.speakers) or ("guessed" in self.normalise and not self.speakers):
+            raise ValueError("speakers must name at least one number, each once")
         return self
 
 
 class PretrainParams(Section):
     epochs: Annotated[int, Field(ge=0)] = 30
-    """Passes over all clips; 0 leaves the encoders random."""
+    """Passes over all clips; 0 leaves pretraining out."""
     batch_size: Annotated[int, Field(ge=2)] = 256
     """Clips contrasted with each other; the held-out clips are ranked among each other."""
+    batches: Literal["mixed", "speaker"] = "mixed"
+    """Contrast any clips, or only clips of one speaker where these are known: then nothing is won by telling them
+    apart."""
     learning_rate: Positive = 1e-3
     """AdamW's, falling to zero along a half cosine."""
     weight_decay: Annotated[float, Field(ge=0.0)] = 1e-2
     """AdamW's."""
     objective: Literal["nt_xent", "supcon", "sigmoid"] = "nt_xent"
     """NT-Xent, SupCon with the clip as its class, or SigLIP's pairwise loss. None of them uses a label."""
-    temperature: Positive = 0.5
-    """Initial temperature; every term learns its own."""
+    temperature: Positive = 0.1
+    """Temperature of every term, or where it starts from."""
+    learn_temperature: bool = True
+    """Whether every term learns its own temperature."""
     inter_weight: Annotated[float, Field(ge=0.0)] = 1.0
     """Weight of the mean of the inter-modal terms."""
     noise_weight: Annotated[float, Field(ge=0.0)] = 1.0
     """Weight of the mean of the noise terms."""
     noise: Literal["gaussian", "impulse"] = "gaussian"
-    """What the noisy copies are mixed with."""
+    """What noisy copies are mixed with, here and in self-training."""
     schedule: Literal["linear", "scaled_linear", "squared_cosine", "sigmoid"] = "linear"
     """How beta grows over the noise steps."""
     noise_steps: Count = 100
@@ -67,30 +91,36 @@ class PretrainParams(Section):
     """Noise variance added at the first step."""
     beta_end: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
     """Noise variance added at the last step."""
-    labeled_out: bool = False
-    """Hold out the labeled clips where at least half of the clips are not labeled: their encodings are then what those
-    of new speakers will be. Worth a try where speakers are few and new ones come."""
     held_out: Annotated[float, Field(ge=0.0, le=0.5)] = 0.1
-    """Otherwise, the share of the clips held out to measure cross-modal retrieval; 0 holds out none and never stops."""
+    """Share of the clips, none of the test split, held out to measure cross-modal retrieval; 0 holds out none and never
+    stops."""
     patience: Count = 10
     """Epochs without better retrieval on the held-out clips before the best weights are taken."""
-    seed: int = 0
-    """Seed of the initial weights, the order of the clips, the noise and the held-out share."""
+    seed: Seed = 0
+    """Seed of the initial weights, the order of the clips, the noise, the guessed speakers and the held-out share."""
 
 
 class SelfTrainParams(Section):
     rounds: Annotated[int, Field(ge=0)] = 1
-    """How often teachers are trained again with their pseudo-labels; 0 uses none. Stops when growth stops."""
-    seeds: Count = 2
-    """Members trained on each training set, from other initial weights, batches and dropout."""
-    steps: Count = 300
+    """How often members are trained again on what the vote says of unlabeled clips; 0 uses labels only."""
+    gate: bool = True
+    """Keep a round only where clips that its models never saw are predicted better for it."""
+    caution: Annotated[float, Field(ge=0.0)] = 1.0
+    """A round, a view or a strength of the floor is taken over the safe choice when it is better by this many standard
+    errors of the deciding clips' log-likelihoods."""
+    seeds: Count = 1
+    """Members trained on each learning set, from other initial weights, batches and dropout."""
+    steps: Count = 150
     """Optimiser steps of every member: the same for few labels as for many."""
-    batch_size: Count = 32
+    batch_size: Annotated[int, Field(ge=2)] = 64
     """Clips a step and member."""
     learning_rate: Positive = 1e-3
     """AdamW's for classifiers, falling to zero along a half cosine."""
     encoder_learning_rate: Annotated[float, Field(ge=0.0)] = 1e-4
-    """AdamW's for a copy of the pretrained encoders in each member; 0 freezes them, and all members share them."""
+    """AdamW's for a copy of the encoders in each member; 0 freezes them, and all members share them."""
+    families: tuple[Literal["linear", "mrccl", "mrccl-from-scratch"], ...] = ("linear", "mrccl")
+    """Members trained for each learning set, beside the floor: linear heads with dropout on the features, MR-CCL from
+    the pretrained encoders, or from random ones."""
     direct: bool = True
     """A linear layer from the features to the logits, beside the encoders; only where these are fine-tuned."""
     weight_decay: Annotated[float, Field(ge=0.0)] = 1e-2
@@ -99,36 +129,42 @@ class SelfTrainParams(Section):
     """Exponent: 1 repeats clips until every class is as large as the largest, 0 repeats none."""
     logit_adjustment: Annotated[float, Field(ge=0.0)] = 0.0
     """Strength of logit adjustment, the alternative to oversampling: 1 is the published one, 0 is off."""
-    modality_dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    """Chance that a modality is hidden from a training clip; one always stays."""
-    mixup: Annotated[float, Field(ge=0.0)] = 0.0
-    """Both parameters of the Beta distribution that mixes features and labels of two clips; 0 is off."""
-    ema: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    """Decay of an average of each member's weights, which then replaces them; 0 is off."""
-    thresholds: Literal["published", "precision", "soft"] = "precision"
-    """Fixed thresholds; per class the lowest that reaches `precision` out of fold; or every clip, softly weighted."""
+    targets: Literal["soft", "published", "precision"] = "soft"
+    """What members learn of unlabeled clips: the vote's probabilities; or its class where it is sure enough, by fixed
+    thresholds or, per class, the lowest that reaches `precision` on clips that the voters never saw."""
+    unlabeled_share: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.8
+    """Share of a batch that is unlabeled clips, where there are enough."""
+    noisy: bool = True
+    """Mix the unlabeled clips of a batch with the noise that pretraining uses."""
+    least_signal: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.2
+    """Of that noise, steps that leave less of the signal's variance are left out."""
+    sharpening: Positive = 2.0
+    """Soft targets are the vote's probabilities to this power, normalised."""
+    agreement: Annotated[float, Field(ge=0.0)] = 0.0
+    """Exponent: an unlabeled clip weighs as much as the share of the voting weight that names its class, to this
+    power."""
     threshold: Fraction = 0.99
-    """A pseudo-label needs this calibrated probability (`published`)."""
+    """A pseudo-label needs this probability (`published`)."""
     low_threshold: Fraction = 0.85
     """The same for `low_classes`."""
     low_classes: tuple[str, ...] = ("worried", "surprise")
     """Classes that take `low_threshold`."""
     precision: Fraction = 0.9
     """Target share of right pseudo-labels per class (`precision`)."""
-    quota: Fraction = 0.0
-    """At most this share of the unlabeled clips, shared out by the classes' expected sizes; 0 sets no limit."""
-    pseudo_share: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.5
-    """At most this share of what a member is shown are pseudo-labels."""
-    prior: Literal["labeled", "em", "bbse"] = "labeled"
-    """Expected class sizes among the unlabeled clips: as among the labeled ones, or estimated; see the rounds table."""
-    voting: Literal["published", "equal", "learned", "stacking"] = "learned"
-    """Weights of the audio, face, text and fused classifiers: 0.7, 0.4, 0.3, 0.7; equal; learned out of fold; or a
-    regression on their out-of-fold log-probabilities."""
-    seed: int = 0
-    """Seed of every member's initial weights, batches and dropout."""
+    voting: Literal["published", "equal", "learned"] = "learned"
+    """Weights of the experts: 0.7, 0.4, 0.3 and 0.7 for the audio, face, text and fused heads, without the linear
+    floor; equal; or learned on clips that the experts never saw."""
+    prior_clips: Annotated[float, Field(ge=0.0)] = 10.0
+    """How many clips the weights count for that learned ones are drawn to: 1 for experts that see all modalities."""
+    unimodal_weight: Annotated[float, Field(ge=0.0)] = 0.25
+    """The weight that experts of one modality are drawn to."""
+    calibrate: bool = True
+    """Fit how sure each expert, and the vote, may be on clips that they never saw; else they vote as they are."""
+    seed: Seed = 0
+    """Seed of every member's initial weights, batches, dropout and noise."""
 
 
 class EvaluateParams(Section):
     bootstrap: Annotated[int, Field(ge=100)] = 2000
     confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95
-    seed: int = 0
+    seed: Seed = 0

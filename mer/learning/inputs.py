@@ -1,0 +1,88 @@
+"""From features as extracted to what experts learn from: standardised in one of several ways, and encoded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from mer.learning.features import grouped
+from mer.learning.speakers import SpeakerGuess
+from mer.learning.standardise import Standardiser
+from mer.model.mrccl import Encoders
+
+ROWS = 8192
+"""Clips encoded at once."""
+
+Features = Mapping[str, NDArray[np.float32]]
+Present = Mapping[str, NDArray[np.bool_]]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """`features` [N, D] a modality, zero where absent; `present` bool [N, M]; both on the training device."""
+
+    features: list[Tensor]
+    present: Tensor
+
+    def __len__(self) -> int:
+        return len(self.present)
+
+    def take(self, rows: Tensor | NDArray[np.int64]) -> Inputs:
+        """The rows, an index of any shape."""
+        index = torch.as_tensor(rows, device=self.present.device)
+        return Inputs([x[index] for x in self.features], self.present[index])
+
+    def __getitem__(self, part: slice) -> Inputs:
+        return Inputs([x[part] for x in self.features], self.present[part])
+
+
+@dataclass(frozen=True)
+class View:
+    """One way to standardise the clips: `name` is `corpus`, `group` or, with a `guess` that tells groups apart,
+    `guessed <modality> <number>`."""
+
+    name: str
+    standardisers: Mapping[str, Standardiser]
+    guess: SpeakerGuess | None = None
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """Modality -> columns after standardising."""
+        return {name: fitted.width for name, fitted in self.standardisers.items()}
+
+    def groups(
+        self, features: Features, present: Present, names: NDArray[np.object_] | None
+    ) -> NDArray[np.int64] | None:
+        """Codes int64 [N] of the groups to standardise within, -1 where unknown; None over the whole corpus."""
+        if self.guess is not None:
+            return self.guess(features[self.guess.modality], present[self.guess.modality])
+        return grouped(names) if self.name == "group" and names is not None else None
+
+    def inputs(
+        self, features: Features, present: Present, names: NDArray[np.object_] | None, device: torch.device
+    ) -> Inputs:
+        """Standardise N clips: float32 [N, D] and bool [N] a modality; `names` are their groups, None where unknown."""
+        codes = self.groups(features, present, names)
+        exists = np.stack([present[name] for name in self.standardisers], axis=1)
+        tensors = [
+            torch.from_numpy(fit(features[name], present[name], codes)).to(device)
+            for name, fit in self.standardisers.items()
+        ]
+        return Inputs(tensors, torch.from_numpy(exists).to(device))
+
+
+@torch.no_grad()
+def encode(encoders: Encoders, inputs: Inputs) -> Inputs:
+    """H of every clip in place of its features, zero where a modality is absent. Each clip's H is scaled to unit
+    variance, so that noise weighs as much on it as on features."""
+    encoders = encoders.to(inputs.present.device)
+    starts = range(0, max(1, len(inputs)), ROWS)
+    h = torch.cat([encoders(inputs[start : start + ROWS].features) for start in starts], dim=1)  # [M, N, W]
+    h = F.layer_norm(h, h.shape[-1:])
+    return Inputs(list(h * inputs.present.T[..., None]), inputs.present)

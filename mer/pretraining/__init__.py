@@ -1,0 +1,1 @@
+"""Contrastive pretraining of the encoders, without labels."""

@@ -1,0 +1,269 @@
+"""Contrastive pretraining of the encoders on all clips, without labels, in every way of standardising."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mer.errors import MerError
+from mer.learning.determinism import deterministic, pick_device
+from mer.learning.features import FeatureSet, grouped
+from mer.learning.inputs import Inputs, View
+from mer.learning.seeds import stream, stream_seed
+from mer.learning.speakers import SpeakerGuess, guess_speakers
+from mer.learning.standardise import fit_standardiser, standardiser_tensors, standardisers_from
+from mer.learning.tensors import read_tensors, write_tensors
+from mer.model.combinatorial import CombinatorialContrast, retrieval_at_1
+from mer.model.mrccl import Encoders
+from mer.model.noise import add_noise, alpha_bar
+from mer.params import ModelParams, Params, PretrainParams
+from mer.pretraining.batches import make_batches
+
+MOST_RANKED = 1000
+"""Held-out clips that are ranked among each other at most."""
+
+MANY_CLIPS = 10_000
+"""From here on pretraining shares its sums among threads; with fewer these would mostly wait for each other, and beside
+a busy process OpenMP's waiting takes many times as long as the work."""
+
+RETRIEVALS = (("audio", "face", "A->V"), ("audio", "text", "A->T"), ("face", "text", "V->T"))
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """The ways to standardise that `model.normalise` names, in its order, and encoders that know them all; None where
+    there was no pretraining. `model` and `settings` are what they were made with. `curve` has a row an epoch, starting with the random encoders."""
+
+    views: tuple[View, ...]
+    encoders: Encoders | None
+    model: ModelParams
+    settings: PretrainParams
+    curve: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Names of the modalities, in order."""
+        return tuple(self.views[0].standardisers)
+
+    def save(self, path: str | Path) -> None:
+        """Write weights, standardisers and model parameters to one safetensors file."""
+        tensors, about = view_tensors(self.views)
+        if self.encoders is not None:
+            tensors |= {f"encoders.{name}": value for name, value in self.encoders.state_dict().items()}
+        write_tensors(path, tensors, {**self._made_with(), "views": about})
+
+    def _made_with(self) -> dict[str, Any]:
+        return {"model": self.model.model_dump(mode="json"), "pretrain": self.settings.model_dump(mode="json")}
+
+
+def load_pretrained(path: str | Path) -> Pretrained:
+    """Read what `Pretrained.save` wrote (its curve is not kept).
+
+    Raises:
+        MerError: the file is missing or is not a pretrained model.
+    """
+    tensors, about = read_tensors(path)
+    try:
+        model = ModelParams.model_validate(about["model"])
+        settings = PretrainParams.model_validate(about["pretrain"])
+        views = views_from(tensors, about["views"])
+        encoders = encoders_from(tensors, "encoders.", views[0].widths, model)
+    except (KeyError, ValueError, RuntimeError, TypeError, IndexError) as error:
+        raise MerError(f"{path}: not a pretrained model: {error}") from None
+    return Pretrained(views, encoders, model, settings)
+
+
+def view_tensors(views: tuple[View, ...]) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+    """Views as named tensors and a description, to be saved."""
+    tensors: dict[str, Tensor] = {}
+    about = []
+    for i, view in enumerate(views):
+        parts = standardiser_tensors(view.standardisers)
+        if view.guess is not None:
+            parts |= standardiser_tensors({"guess": view.guess.standardiser})
+            parts["guess.centroids"] = torch.from_numpy(view.guess.centroids)
+        tensors |= {f"view.{i}.{name}": value for name, value in parts.items()}
+        guess = None if view.guess is None else view.guess.modality
+        about.append({"name": view.name, "modalities": list(view.standardisers), "guess": guess})
+    return tensors, about
+
+
+def views_from(tensors: Mapping[str, Tensor], about: list[dict[str, Any]]) -> tuple[View, ...]:
+    """What `view_tensors` took apart; KeyError, TypeError or ValueError where something is missing or amiss."""
+    views = []
+    for i, one in enumerate(about):
+        start = f"view.{i}."
+        own = {name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)}
+        guess = None
+        if one["guess"] is not None:
+            fitted = standardisers_from(own, ["guess"])["guess"]
+            guess = SpeakerGuess(one["guess"], fitted, own["guess.centroids"].numpy())
+        views.append(View(one["name"], standardisers_from(own, one["modalities"]), guess))
+    return tuple(views)
+
+
+def encoders_from(
+    tensors: Mapping[str, Tensor], prefix: str, widths: Mapping[str, int], model: ModelParams
+) -> Encoders | None:
+    """Encoders from tensors whose names start with `prefix`; None where there are none."""
+    own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+    if not own:
+        return None
+    encoders = make_encoders(widths, model)
+    encoders.load_state_dict(own)
+    return encoders.requires_grad_(False)
+
+
+def make_encoders(widths: Mapping[str, int], model: ModelParams) -> Encoders:
+    """Untrained encoders; the caller seeds torch."""
+    return Encoders(widths, model.width, model.blocks, model.heads)
+
+
+def pretrain(features: FeatureSet, params: Params) -> Pretrained:
+    """Fit standardisers on all clips, then train the encoders until held-out retrieval stops rising.
+
+    No label is read. With `pretrain.epochs` 0, or a `model.kind` that has no use for them, there are no encoders.
+
+    Raises:
+        MerError: a modality that `model.modalities` names has no features, or the loss is not a number any more.
+    """
+    features = features.only(params.model.modalities)
+    threads = params.model.threads if len(features) >= MANY_CLIPS else 1
+    with deterministic(params.pretrain.seed, threads):
+        views = standardised_views(features, params)
+        if params.model.kind != "mrccl" or not params.pretrain.epochs:
+            return Pretrained(views, None, params.model, params.pretrain)
+        encoders, curve = _train(features, views, params)
+    return Pretrained(views, encoders, params.model, params.pretrain, curve)
+
+
+def standardised_views(features: FeatureSet, params: Params) -> tuple[View, ...]:
+    """A view for each way of standardising: `group` only where some clip's group is known, and a guess for each
+    modality and number of speakers."""
+    model, views = params.model, []
+    known = any(name is not None for name in features.groups)
+    for way in model.normalise:
+        if way == "guessed":
+            views += [
+                _guessed(features, name, number, params) for name in features.features for number in model.speakers
+            ]
+        elif way == "corpus" or known:
+            views.append(View(way, {}))
+    return tuple(_fitted(features, view, model) for view in views or [View("corpus", {})])
+
+
+def _guessed(features: FeatureSet, name: str, number: int, params: Params) -> View:
+    guess = guess_speakers(name, features.features[name], features.present[name], number, params.pretrain.seed)
+    return View(f"guessed {name} {number}", {}, guess)
+
+
+def _fitted(features: FeatureSet, view: View, model: ModelParams) -> View:
+    codes, guessed = view.groups(features.features, features.present, features.groups), view.guess is not None
+    standardisers = {
+        name: fit_standardiser(x, features.present[name], model.components, codes, guessed=guessed, whiten=model.whiten)
+        for name, x in features.features.items()
+    }
+    return replace(view, standardisers=standardisers)
+
+
+def _train(features: FeatureSet, views: tuple[View, ...], params: Params) -> tuple[Encoders, list[dict[str, float]]]:
+    """Each epoch sees the clips in the next view, so that one set of encoders serves whichever is chosen later."""
+    settings, device = params.pretrain, pick_device(params.model.device)
+    torch.manual_seed(stream_seed(settings.seed, "encoders"))
+    views = views[: settings.epochs]
+    clips = (features.features, features.present, features.groups)
+    first = views[0].inputs(*clips, device)
+    encoders = make_encoders(views[0].widths, params.model).to(device)
+    contrast = CombinatorialContrast(
+        encoders.modalities, params.model.width, settings.objective, settings.temperature, settings.learn_temperature
+    ).to(device)
+    known = settings.batches == "speaker" and any(name is not None for name in features.groups)
+    speakers = grouped(features.groups) if known else None
+    train, held_out = _hold_out(features.split, settings)
+    order = stream(settings.seed, "batches")
+    batches = len(make_batches(train, speakers, settings.batch_size, stream(0)))
+    parameters = [p for p in (*encoders.parameters(), *contrast.parameters()) if p.requires_grad]
+    optimiser = torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=settings.weight_decay)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.epochs * batches)
+    noise = _Noise(settings)
+    curve = [{"epoch": 0.0, **_retrieval(encoders, first.take(held_out))}]
+    best, best_score, best_epoch = copy.deepcopy(encoders), _mean_retrieval(curve[0]), 0
+    for epoch in range(1, settings.epochs + 1):
+        view = views[(epoch - 1) % len(views)]
+        inputs = first if view is views[0] else view.inputs(*clips, device)
+        sums = torch.zeros(len(contrast.log_temperature), device=device)
+        for rows in make_batches(train, speakers, settings.batch_size, order):
+            batch = inputs.take(rows)
+            terms = contrast(encoders, batch.features, noise(batch.features), batch.present)
+            optimiser.zero_grad()
+            _total(terms, contrast, settings).backward()
+            optimiser.step()
+            schedule.step()
+            sums += terms.detach()
+        means = sums / batches
+        row = {"epoch": float(epoch), "loss": float(_total(means, contrast, settings))}
+        if not math.isfinite(row["loss"]):
+            raise MerError(f"pretrain: the loss is {row['loss']} in epoch {epoch}; lower 'pretrain.learning_rate'")
+        row |= dict(zip([*contrast.inter_terms, *contrast.noise_terms], means.tolist(), strict=True))
+        curve.append(row | _retrieval(encoders, first.take(held_out)))
+        score = _mean_retrieval(curve[-1])
+        if not score <= best_score:  # better, or not a number as there is nothing to rank: then train to the end
+            best, best_score, best_epoch = copy.deepcopy(encoders), score, epoch
+        elif epoch - best_epoch >= settings.patience:
+            break
+    return best.cpu().requires_grad_(False), curve
+
+
+class _Noise:
+    """Noisy copies of a batch; the generator lives on the CPU, so that a GPU draws the same noise."""
+
+    def __init__(self, settings: PretrainParams) -> None:
+        self.kind = settings.noise
+        self.alpha = alpha_bar(settings.schedule, settings.noise_steps, settings.beta_start, settings.beta_end)
+        self.generator = torch.Generator().manual_seed(stream_seed(settings.seed, "noise"))
+
+    def __call__(self, features: list[Tensor]) -> list[Tensor]:
+        return [add_noise(x, self.alpha, self.kind, self.generator) for x in features]
+
+
+def _hold_out(split: NDArray[np.object_], settings: PretrainParams) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows to train on, and rows to rank, none of them of the test split: the epoch is chosen by them. A corpus too
+    small to rank anything keeps none out."""
+    shuffled = stream(settings.seed, "held out").permutation(len(split))
+    allowed = shuffled[split[shuffled] != "test"]
+    number = min(int(settings.held_out * len(split)), len(allowed) // 2, MOST_RANKED)
+    held_out = allowed[: number if number >= 2 else 0]
+    return np.setdiff1d(np.arange(len(split)), held_out), np.sort(held_out)
+
+
+def _total(terms: Tensor, contrast: CombinatorialContrast, settings: PretrainParams) -> Tensor:
+    inter = len(contrast.inter_terms)
+    total = settings.noise_weight * terms[inter:].mean()
+    return total + settings.inter_weight * terms[:inter].mean() if inter else total
+
+
+@torch.no_grad()
+def _retrieval(encoders: Encoders, held_out: Inputs) -> dict[str, float]:
+    """Retrieval@1 between each two modalities, among the held-out clips that have both."""
+    h = dict(zip(encoders.modalities, encoders(held_out.features), strict=True)) if len(held_out) else {}
+    rates: dict[str, Any] = {}
+    for query, key, name in RETRIEVALS:
+        if query in encoders.modalities and key in encoders.modalities:
+            both = held_out.present[:, [encoders.modalities.index(query), encoders.modalities.index(key)]].all(dim=1)
+            rates[name] = retrieval_at_1(h[query][both], h[key][both]) if h else float("nan")
+    return rates
+
+
+def _mean_retrieval(row: Mapping[str, float]) -> float:
+    """The mean of the rates that could be measured; NaN where none could, which depends on the clips alone."""
+    rates = [row[name] for _, _, name in RETRIEVALS if name in row and not math.isnan(row[name])]
+    return float(np.mean(rates)) if rates else math.nan

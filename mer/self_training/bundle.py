@@ -1,0 +1,164 @@
+"""A trained ensemble and all that it needs to predict new clips, in one folder of two files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mer.errors import MerError
+from mer.learning.determinism import pick_device
+from mer.learning.inputs import ROWS, Inputs, View, encode
+from mer.learning.tensors import read_tensors, write_tensors
+from mer.model.mrccl import Encoders
+from mer.params import ModelParams, Params
+from mer.pretraining.pretrain import encoders_from, make_encoders, view_tensors, views_from
+from mer.self_training.classifier import make_classifier
+from mer.self_training.ensemble import mean_logits
+from mer.self_training.floor import blocks, columns
+from mer.self_training.linear import Linear
+from mer.self_training.members import Members
+from mer.self_training.voting import Vote, expert_presence
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Experts that vote on new clips.
+
+    `view` is how clips are standardised. `linear` are the floor's experts: on all modalities and on each alone.
+    `members` are those of each family and round, one
+    or more seeds; `frozen` the encoders of families that have none of their own. `extra` is the caller's own: how the
+    features were extracted, for one.
+    """
+
+    view: View
+    linear: tuple[Linear, ...]
+    members: tuple[tuple[str, Members], ...]
+    frozen: Mapping[str, Encoders]
+    vote: Vote
+    classes: tuple[str, ...]
+    params: Params
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def model(self) -> ModelParams:
+        """Parameters of the model."""
+        return self.params.model
+
+    def predict(
+        self,
+        features: Mapping[str, NDArray[np.float32]],
+        present: Mapping[str, NDArray[np.bool_]],
+        groups: NDArray[np.object_] | None = None,
+    ) -> NDArray[np.float32]:
+        """Class probabilities of N clips.
+
+        Args:
+            features: float32 [N, D] of every modality that the model knows; others are not looked at.
+            present: bool [N] a modality.
+            groups: names [N] (None where unknown), used where the view standardises within groups; the statistics of a
+                group are those of its clips in this call.
+
+        Returns:
+            float32 [N, C], in the order of `classes`.
+
+        Raises:
+            MerError: a modality is missing or has another width than in training.
+        """
+        for name, fitted in self.view.standardisers.items():
+            width = features[name].shape[1] if name in features else None
+            if width != len(fitted.mean):
+                raise MerError(f"the bundle expects {len(fitted.mean)} {name} features a clip, found {width or 'none'}")
+        inputs = self.view.inputs(features, present, groups, pick_device(self.model.device))
+        starts = range(0, len(inputs), ROWS)
+        parts = [self._predict(inputs[start : start + ROWS]).numpy() for start in starts]
+        return np.concatenate([np.zeros((0, len(self.classes)), np.float32), *parts])
+
+    def _predict(self, inputs: Inputs) -> Tensor:
+        parts = blocks(len(inputs.features)) if self.linear else []
+        logits = [expert.logits(columns(inputs, part)).cpu() for expert, part in zip(self.linear, parts, strict=True)]
+        heads = 0
+        for family, members in self.members:
+            found = members.logits(encode(self.frozen[family], inputs) if family in self.frozen else inputs)
+            heads = found.shape[2]
+            logits.append(mean_logits(found).cpu())
+        present = expert_presence(inputs.present.cpu(), bool(self.linear), len(self.members), heads)
+        return self.vote(torch.cat(logits), present)
+
+    def save(self, folder: str | Path) -> None:
+        """Write the folder; the same bundle gives the same bytes."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors, [about_view] = view_tensors((self.view,))
+        tensors |= {f"vote.{name}": value for name, value in self.vote.tensors().items()}
+        for e, expert in enumerate(self.linear):
+            tensors |= {f"linear.{e}.weight": expert.weight, f"linear.{e}.bias": expert.bias}
+        for i, (_, members) in enumerate(self.members):
+            tensors |= {f"members.{i}.{name}": value for name, value in members.stack.items()}
+        for family, encoders in self.frozen.items():
+            tensors |= {f"frozen.{family}.{name}": value for name, value in encoders.state_dict().items()}
+        write_tensors(folder / "members.safetensors", tensors, {})
+        about = {
+            "classes": list(self.classes),
+            "view": about_view,
+            "linear": len(self.linear),
+            "members": [family for family, _ in self.members],
+            "params": self.params.model_dump(mode="json", include={"model", "self_train"}),
+            "extra": self.extra,
+        }
+        text = json.dumps(about, indent=2, sort_keys=True, ensure_ascii=False)
+        (folder / "bundle.json").write_text(text + "\n", encoding="utf-8")
+
+
+def load_bundle(folder: str | Path) -> Bundle:
+    """Read what `Bundle.save` wrote.
+
+    Raises:
+        MerError: a file is missing or is not a bundle's.
+    """
+    folder = Path(folder)
+    tensors, _ = read_tensors(folder / "members.safetensors")
+    try:
+        about = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
+        params = Params.model_validate(about["params"])
+        [view] = views_from(tensors, [about["view"]])
+        frozen = {
+            family: encoders
+            for family in about["members"]
+            if (encoders := encoders_from(tensors, f"frozen.{family}.", view.widths, params.model)) is not None
+        }
+        classes = tuple(about["classes"])
+        members = [
+            (family, _members(_part(tensors, f"members.{i}."), family, view, params, len(classes), family in frozen))
+            for i, family in enumerate(about["members"])
+        ]
+        return Bundle(
+            view=view,
+            linear=tuple(Linear(**_part(tensors, f"linear.{e}.")) for e in range(about["linear"])),
+            members=tuple(members),
+            frozen=frozen,
+            vote=Vote(**_part(tensors, "vote.")),
+            classes=classes,
+            params=params,
+            extra=about["extra"],
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+        raise MerError(f"{folder}: not a bundle: {error}") from None
+
+
+def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _members(stack: dict[str, Tensor], family: str, view: View, params: Params, classes: int, frozen: bool) -> Members:
+    encoders = make_encoders(view.widths, params.model) if family.startswith("mrccl") and not frozen else None
+    architecture = make_classifier(family, params, view.widths, classes, encoders).requires_grad_(False)
+    stack = {name: stack[name] for name in architecture.state_dict()}
+    return Members(architecture, stack, np.zeros((len(next(iter(stack.values()))), 0)))

@@ -1,0 +1,84 @@
+"""Calibration of many experts at once: log p = sharpness * logits + exponent * log prior + constant.
+
+The sharpness is an inverse temperature (Guo et al. 2017). The exponent gives back what training took out: an expert
+that saw every class equally often (oversampling) knows nothing of how common they are (Menon et al. 2021, section 4).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+ITERATIONS = 25
+LARGEST_STEP = 1.0
+
+SHARPNESS_DEVIATION = 1.0
+"""Standard deviation of the prior on the logarithm of the sharpness, around zero: few clips move it little."""
+
+EXPONENT_DEVIATION = 0.5
+"""The same for the exponent, around what is expected of the expert's training."""
+
+
+ADDED_CLIPS = 5.0
+"""Added to each class when shares are estimated: with few labels they are mostly chance."""
+
+
+def calibrate(
+    logits: Tensor,
+    labels: NDArray[np.int64],
+    present: Tensor,
+    log_prior: Tensor,
+    expected: Tensor,
+    *,
+    exponents: bool = True,
+) -> tuple[Tensor, Tensor]:
+    """The most probable sharpness and exponent of each expert, by Fisher scoring.
+
+    Args:
+        logits: [E, n, C], of clips that the expert was not trained on.
+        labels: int64 [n].
+        present: bool [E, n], the clips that each expert sees something of.
+        log_prior: [C], logarithms of the classes' shares.
+        expected: [E], the exponent to be drawn to.
+        exponents: whether to fit them, too; else they stay as expected.
+
+    Returns:
+        Sharpness [E] and exponent [E]; 1 and `expected` where there is no clip.
+    """
+    logits, there = logits.double(), present.double()  # [E, n]
+    log_prior, expected = log_prior.double(), expected.double()
+    index = torch.from_numpy(labels)[None, :, None].expand(len(logits), -1, 1)
+    own = logits.gather(2, index)[..., 0]  # [E, n]
+    own_prior = log_prior[torch.from_numpy(labels)]  # [n]
+    theta, tau = torch.zeros(len(logits), dtype=torch.float64), expected.clone()
+    for _ in range(ITERATIONS):
+        sharpness = theta.exp()
+        p = (sharpness[:, None, None] * logits + tau[:, None, None] * log_prior).softmax(dim=-1)  # [E, n, C]
+        mean, mean_prior = (p * logits).sum(dim=-1), p @ log_prior  # [E, n]
+        slope = (there * (mean - own)).sum(dim=1) * sharpness + theta / SHARPNESS_DEVIATION**2
+        slope_tau = (there * (mean_prior - own_prior)).sum(dim=1) + (tau - expected) / EXPONENT_DEVIATION**2
+        variance = (p * logits.square()).sum(dim=-1) - mean.square()
+        variance_tau = p @ log_prior.square() - mean_prior.square()
+        covariance = (p * logits) @ log_prior - mean * mean_prior
+        a = (there * variance).sum(dim=1) * sharpness.square() + 1 / SHARPNESS_DEVIATION**2
+        c = (there * variance_tau).sum(dim=1) + 1 / EXPONENT_DEVIATION**2
+        b = (there * covariance).sum(dim=1) * sharpness if exponents else torch.zeros_like(a)
+        determinant = (a * c - b.square()).clamp(min=1e-12)
+        theta = theta - ((c * slope - b * slope_tau) / determinant).clamp(-LARGEST_STEP, LARGEST_STEP)
+        if exponents:
+            tau = tau - ((a * slope_tau - b * slope) / determinant).clamp(-LARGEST_STEP, LARGEST_STEP)
+    return theta.exp(), tau
+
+
+def log_likelihood(log_p: Tensor, labels: NDArray[np.int64]) -> Tensor:
+    """Log-probabilities [..., n, C] of the labels int64 [n]: [..., n]."""
+    index = torch.from_numpy(labels)[:, None].expand(*log_p.shape[:-1], 1)
+    return log_p.gather(-1, index)[..., 0]
+
+
+def log_shares(labels: NDArray[np.int64], classes: int) -> Tensor:
+    """Logarithms of the classes' shares among the labels, `ADDED_CLIPS` added to each class: float32 [C]."""
+    counts = np.bincount(labels, minlength=classes) + ADDED_CLIPS
+    return torch.from_numpy(np.log(counts / counts.sum()).astype(np.float32))

@@ -1,0 +1,145 @@
+"""The ensemble members of one round: who was trained for which chain, and what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mer.learning.inputs import Inputs, encode
+from mer.learning.seeds import stream_seed
+from mer.model.mrccl import Encoders
+from mer.params import Params
+from mer.pretraining.pretrain import make_encoders
+from mer.self_training.batches import LearningSet, Targets
+from mer.self_training.chains import Chain, CrossFitting
+from mer.self_training.classifier import make_classifier
+from mer.self_training.members import Members, train_members
+
+
+@dataclass(frozen=True)
+class Family:
+    """Members of one architecture. `views` are the clips as its members see them, by view; `frozen` the encoders that
+    made them of the features, None where members have encoders of their own, or none; `start` those to start from."""
+
+    name: str
+    widths: Mapping[str, int]
+    views: Mapping[int, Inputs]
+    start: Encoders | None
+    frozen: Encoders | None
+    classes: int
+    params: Params
+
+    def make(self) -> nn.Module:
+        """An untrained member; the caller seeds torch."""
+        encoders = self.start
+        if self.name.startswith("mrccl") and self.frozen is None and encoders is None:
+            encoders = make_encoders(self.widths, self.params.model)
+        return make_classifier(self.name, self.params, self.widths, self.classes, encoders)
+
+
+def make_families(
+    views: Mapping[int, Inputs], widths: Mapping[str, int], encoders: Encoders | None, params: Params, classes: int
+) -> list[Family]:
+    """The families that `model.kind` and `self_train.families` name.
+
+    Args:
+        views: the clips in every view that some chain takes.
+        widths: modality -> columns.
+        encoders: the pretrained ones; without any, MR-CCL's members start from random ones.
+        params: `model` and `self_train` are read.
+        classes: C.
+    """
+    if params.model.kind == "logistic":
+        return []
+    if params.model.kind != "mrccl":
+        return [Family(params.model.kind, widths, views, None, None, classes, params)]
+    names: list[str] = list(params.self_train.families)
+    if encoders is None:
+        names = list(dict.fromkeys(name.replace("mrccl-from-scratch", "mrccl") for name in names))
+    families = []
+    for name in names:
+        start = encoders if name == "mrccl" else None
+        if name == "linear" or params.self_train.encoder_learning_rate:
+            families.append(Family(name, widths, views, start, None, classes, params))
+            continue
+        if start is None:
+            torch.manual_seed(stream_seed(params.self_train.seed, "frozen", name))
+            start = make_encoders(widths, params.model).requires_grad_(False)
+        seen = {view: encode(start, inputs) for view, inputs in views.items()}
+        families.append(Family(name, widths, seen, None, start, classes, params))
+    return families
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The members of one family in one round: `places` says where each chain's are, one a seed, `view_of` what they
+    see."""
+
+    family: Family
+    members: Members
+    places: Mapping[Chain, range]
+    view_of: Mapping[Chain, int]
+
+    def of(self, chain: Chain) -> Members:
+        """A chain's members."""
+        return self.members.select(self.places[chain])
+
+    def logits(self, chain: Chain, rows: NDArray[np.int64]) -> Tensor:
+        """[heads, n, C] of a chain's members."""
+        return mean_logits(self.of(chain).logits(self.family.views[self.view_of[chain]].take(rows)))
+
+
+@dataclass(frozen=True)
+class Round:
+    """What was trained in one round; `targets` are what each chain learned of unlabeled clips, None where it learned
+    labels only."""
+
+    number: int
+    trained: Sequence[Trained]
+    targets: Mapping[Chain, Targets | None]
+
+
+def mean_logits(logits: Tensor) -> Tensor:
+    """[seeds, N, heads, C] -> [heads, N, C]: of the mean probability of several seeds, else the logits themselves."""
+    if len(logits) > 1:
+        logits = logits.softmax(dim=-1).mean(dim=0, keepdim=True).clamp(min=1e-9).log()
+    return logits[0].transpose(0, 1)
+
+
+def train_round(
+    number: int,
+    view_of: Mapping[Chain, int],
+    fit: CrossFitting,
+    targets: Mapping[Chain, Targets | None],
+    families: Sequence[Family],
+) -> Round:
+    """Train the members of all chains, family by family.
+
+    Args:
+        number: of the round.
+        view_of: the chains to train for, and the view that each sees.
+        fit: the labeled clips.
+        targets: of the unlabeled clips, from the chain's own round before.
+        families: how members are made.
+    """
+    trained = []
+    for family in families:
+        seeds = range(family.params.self_train.seeds)
+        order = list(family.views)
+        sets: list[LearningSet] = []
+        places: dict[Chain, range] = {}
+        for chain, view in view_of.items():
+            own, source = fit.learned(chain), order.index(view)
+            for seed in seeds:
+                name: tuple[str | int, ...] = (number, family.name, seed, *chain)
+                sets.append(LearningSet(fit.rows[own], fit.labels[own], targets.get(chain), source, name, seed))
+            places[chain] = range(len(sets) - len(seeds), len(sets))
+        sources = list(family.views.values())
+        members = train_members(family.make, sets, sources, family.classes, family.params)
+        trained.append(Trained(family, members, places, view_of))
+    return Round(number, trained, targets)

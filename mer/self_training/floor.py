@@ -1,0 +1,188 @@
+"""The floor: linear experts of every chain, and what is decided by them: the view of the clips, how strongly to
+regularise, and whether to balance the classes. They cost little, so that each is fitted at every strength."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mer.learning.inputs import Inputs
+from mer.self_training.calibration import calibrate, log_likelihood, log_shares
+from mer.self_training.chains import Chain, CrossFitting
+from mer.self_training.linear import Linear, fit_linear
+from mer.self_training.voting import gain
+
+STRENGTHS = ((3e-3, 1.0), (1e-2, 1.0), (3e-2, 1.0), (1e-1, 1.0), (1e-2, 0.0), (1e-1, 0.0))
+"""scikit-learn's C, for columns of unit variance, and how far classes are balanced."""
+
+SAFE = STRENGTHS.index((1e-2, 1.0))
+"""Taken where evidence is missing or does not tell."""
+
+FLOOR = "logistic"
+"""The family's name."""
+
+
+def choose_views(
+    views: Sequence[Inputs], fit: CrossFitting, chains: Sequence[Chain], classes: int, caution: float
+) -> dict[Chain, int]:
+    """The view of each chain: the first, unless a linear expert on all modalities predicts better in another, by
+    `caution` standard errors of the log-likelihoods of clips that the deciding chains never saw.
+
+    Args:
+        views: the labeled clips in each view, in the order of `fit`.
+        fit: the labeled clips.
+        chains: those to decide for and those that decide; a chain without others to decide for it takes the first view.
+        classes: C.
+        caution: see above.
+    """
+    if len(views) == 1:
+        return dict.fromkeys(chains, 0)
+    place = {chain: i for i, chain in enumerate(chains)}
+    learned = np.stack([fit.learned(chain) for chain in chains])
+    logits = []
+    for inputs in views:
+        x = torch.cat(inputs.features, dim=1)
+        logits.append(fit_linear(x, fit.labels, learned, [STRENGTHS[SAFE]], classes).logits(x).cpu())
+    found = {}
+    for chain in chains:
+        deciding = [one for one in fit.deciding(chain) if one[0] in place]
+        if not deciding:
+            found[chain] = 0
+            continue
+        labels = fit.labels[np.concatenate([places for _, places in deciding])]
+        prior = log_shares(fit.labels[fit.learned(chain)], classes)
+        own = torch.stack([torch.cat([of[place[c]][at] for c, at in deciding]) for of in logits])  # [views, n, C]
+        found[chain] = best_choice(calibrated_scores(own, labels, prior, torch.ones(len(own))), 0, caution)
+    return found
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was decided for a chain's linear experts: the `view`, and each expert's place in `STRENGTHS`."""
+
+    view: int
+    strengths: tuple[int, ...]
+
+    @property
+    def balances(self) -> list[float]:
+        """How far each expert's classes are balanced."""
+        return [STRENGTHS[place][1] for place in self.strengths]
+
+
+class Floor:
+    """Linear experts on some columns of the clips: all modalities together (`fused`) and each alone.
+
+    Args:
+        views: all clips in each view that some chain takes.
+        view_of: the view of each chain that predicts.
+        modalities: names, in the order of the inputs.
+        fit: the labeled clips.
+        classes: C.
+        caution: how many standard errors better than the safe choice another strength must be.
+    """
+
+    def __init__(
+        self,
+        views: Mapping[int, Inputs],
+        view_of: Mapping[Chain, int],
+        modalities: Sequence[str],
+        fit: CrossFitting,
+        classes: int,
+        caution: float,
+    ) -> None:
+        self.views, self.view_of, self.modalities = views, view_of, modalities
+        self.fit, self.classes, self.caution = fit, classes, caution
+        self.place = {chain: i for i, chain in enumerate(view_of)}
+        learned = np.stack([fit.learned(chain) for chain in view_of])
+        self.fitted = {
+            view: [
+                fit_linear(columns(inputs.take(fit.rows), part), fit.labels, learned, STRENGTHS, classes)
+                for part in blocks(len(modalities))
+            ]
+            for view, inputs in views.items()
+        }
+        self._choices: dict[Chain, Choice] = {}
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """`<family> <modality or fused>` of each expert."""
+        parts = ("fused", *self.modalities) if len(self.modalities) > 1 else tuple(self.modalities)
+        return tuple(f"{FLOOR} {part}" for part in parts)
+
+    def logits(self, chain: Chain, rows: NDArray[np.int64], choice: Choice) -> Tensor:
+        """What the chain's experts say of some clips in the view and at the strengths of a choice, [E, n, C]."""
+        own, parts = self.views[choice.view].take(rows), blocks(len(self.modalities))
+        experts = zip(self.weights(chain, choice), parts, strict=True)
+        return torch.cat([expert.logits(columns(own, part)) for expert, part in experts])
+
+    def weights(self, chain: Chain, choice: Choice) -> list[Linear]:
+        """The chain's experts themselves, one problem each."""
+        found = zip(self.fitted[choice.view], choice.strengths, strict=True)
+        return [self._one(fitted, chain, strength) for fitted, strength in found]
+
+    def choice(self, chain: Chain) -> Choice:
+        """The chain's view, and the strengths that the chains that decide for it find best in it: the safe one, unless
+        another is better by `caution` standard errors of the clips' log-likelihoods."""
+        if chain not in self._choices:
+            deciding = [one for one in self.fit.deciding(chain) if one[0] in self.place]
+            places = range(len(self.names))
+            strengths = [self._strength(chain, block, deciding) for block in places] if deciding else []
+            self._choices[chain] = Choice(self.view_of[chain], tuple(strengths) or (SAFE,) * len(self.names))
+        return self._choices[chain]
+
+    def _strength(self, chain: Chain, block: int, deciding: Sequence[tuple[Chain, NDArray[np.int64]]]) -> int:
+        view = self.view_of[chain]
+        inputs, part = self.views[view], blocks(len(self.modalities))[block]
+        fitted, number = self.fitted[view][block], len(STRENGTHS)
+        logits, present = [], []
+        for one, places in deciding:
+            own, start = inputs.take(self.fit.rows[places]), self.place[one] * number
+            several = Linear(fitted.weight[start : start + number], fitted.bias[start : start + number])
+            logits.append(several.logits(columns(own, part)))
+            present.append(own.present[:, part].any(dim=1))
+        seen = torch.cat(present).cpu()
+        labels = self.fit.labels[np.concatenate([places for _, places in deciding])][seen.numpy()]
+        prior = log_shares(self.fit.labels[self.fit.learned(chain)], self.classes)
+        balances = torch.tensor([balance for _, balance in STRENGTHS])
+        scores = calibrated_scores(torch.cat(logits, dim=1).cpu()[:, seen], labels, prior, balances)
+        return best_choice(scores, SAFE, self.caution)
+
+    def _one(self, fitted: Linear, chain: Chain, strength: int) -> Linear:
+        at = self.place[chain] * len(STRENGTHS) + strength
+        return Linear(fitted.weight[at : at + 1], fitted.bias[at : at + 1])
+
+
+def blocks(modalities: int) -> list[list[int]]:
+    """Which modalities (places) each linear expert of a family sees: all, then each alone."""
+    every = list(range(modalities))
+    return [every, *([i] for i in every)] if modalities > 1 else [every]
+
+
+def calibrated_scores(logits: Tensor, labels: NDArray[np.int64], log_prior: Tensor, expected: Tensor) -> Tensor:
+    """Log-likelihood of each clip under each expert once it is calibrated: [E, n, C] and labels [n] -> [E, n]."""
+    everywhere = torch.ones(logits.shape[:2], dtype=torch.bool)
+    sharpness, exponent = calibrate(logits, labels, everywhere, log_prior, expected)
+    return log_likelihood(
+        (sharpness[:, None, None] * logits + exponent[:, None, None] * log_prior).log_softmax(dim=-1), labels
+    )
+
+
+def best_choice(scores: Tensor, safe: int, caution: float) -> int:
+    """The row of [Q, n] with the highest mean that is `caution` standard errors above the safe row's, or that row."""
+    better = []
+    for i in range(len(scores)):
+        mean, error = gain(scores[i], scores[safe])
+        if mean > 0 and mean >= caution * error:
+            better.append((mean, i))
+    return max(better)[1] if better else safe
+
+
+def columns(inputs: Inputs, part: Sequence[int]) -> Tensor:
+    """The columns of some modalities side by side, [N, D]."""
+    return torch.cat([inputs.features[i] for i in part], dim=1)

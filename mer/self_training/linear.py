@@ -1,0 +1,115 @@
+"""The floor: multinomial logistic regression, regularised, of all chains and strengths in one go."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+ITERATIONS = 100
+TOLERANCE = 1e-3
+"""Largest step of any logit's coefficient, relative to the largest coefficient, at which a problem is solved."""
+
+LEAST_DIRECTION = 1e-5
+"""Singular values smaller than this share of the largest hold rounding errors only."""
+
+
+@dataclass(frozen=True)
+class Linear:
+    """`weight` float32 [P, D, C] and `bias` [P, C] of P problems."""
+
+    weight: Tensor
+    bias: Tensor
+
+    def logits(self, x: Tensor) -> Tensor:
+        """[N, D] -> [P, N, C]."""
+        problems, width, classes = self.weight.shape
+        flat = x @ self.weight.transpose(0, 1).reshape(width, problems * classes)
+        return flat.unflatten(1, (problems, classes)).transpose(0, 1) + self.bias[:, None]
+
+
+def fit_linear(
+    x: Tensor,
+    labels: NDArray[np.int64],
+    learned: NDArray[np.bool_],
+    strengths: Sequence[tuple[float, float]],
+    classes: int,
+) -> Linear:
+    """Minimise the mean cross-entropy plus |W|^2 / (2 strength n) for every subset of the clips and every strength.
+
+    All problems share the clips, so that each step of all of them is two matrix products. Every problem is majorised by
+    a fixed quadratic (Boehning 1992) that is diagonal in the clips' principal directions, and descends on it with
+    Nesterov's momentum, started anew where it overshoots. A problem that is solved is left alone, so that no problem
+    depends on its company.
+
+    Args:
+        x: float32 [n, D], standardised.
+        labels: int64 [n].
+        learned: bool [S, n], the clips that each subset learns from; none of them empty.
+        strengths: scikit-learn's C, and how far classes are balanced: 0 weighs clips alike, 1 classes.
+        classes: C.
+
+    Returns:
+        The problems in the order (subset, strength). The bias is drawn to the log-shares of the subset's classes, with
+        the weight of one clip: a class that it lacks stays unlikely, not impossible.
+    """
+    mean = x.mean(dim=0)
+    basis, values = _directions(x - mean)
+    z = (x - mean) @ basis  # [n, r]
+    weights = [_clip_weights(labels, own, balance) for own in learned for _, balance in strengths]
+    member = torch.from_numpy(np.stack(weights)).to(x)  # [P, n]
+    counts, most = member.sum(dim=1), member.amax(dim=1)  # [P]
+    decay = 1 / (torch.tensor([c for c, _ in strengths], dtype=x.dtype).repeat(len(learned)).to(x) * counts)
+    target = torch.eye(classes, device=x.device)[torch.from_numpy(labels).to(x.device)]  # [n, C]
+    share = member @ target + 1
+    prior = (share / share.sum(dim=1, keepdim=True)).log()  # [P, C]
+    step = 1 / (0.5 * values[:, None].square() * most / counts + decay)  # [r, P]
+    bias_step = 1 / (0.5 * len(x) * most / counts + 1 / counts)  # [P]
+    weight = torch.zeros(z.shape[1], len(counts), classes, device=x.device)
+    bias = prior.clone()
+    ahead, bias_ahead, momentum = weight, bias, torch.ones_like(counts)
+    scale = (member / counts[:, None]).T[..., None]  # [n, P, 1]
+    active = torch.ones_like(counts, dtype=torch.bool)
+    for _ in range(ITERATIONS):
+        logits = (z @ ahead.flatten(1)).unflatten(1, (len(counts), classes)) + bias_ahead  # [n, P, C]
+        slope = (logits.softmax(dim=-1) - target[:, None]) * scale
+        gradient = (z.T @ slope.flatten(1)).unflatten(1, (len(counts), classes)) + decay[:, None] * ahead
+        bias_gradient = slope.sum(dim=0) + (bias_ahead - prior) / counts[:, None]
+        moved = torch.where(active[:, None], ahead - step[..., None] * gradient, weight)
+        bias_moved = torch.where(active[:, None], bias_ahead - bias_step[:, None] * bias_gradient, bias)
+        change, bias_change = moved - weight, bias_moved - bias
+        overshoots = (gradient * change).sum(dim=(0, 2)) + (bias_gradient * bias_change).sum(dim=1) > 0  # [P]
+        following = torch.where(overshoots, 1.0, (1 + (1 + 4 * momentum.square()).sqrt()) / 2)
+        push = torch.where(overshoots, 0.0, (momentum - 1) / following)[:, None]
+        ahead, bias_ahead = moved + push * change, bias_moved + push * bias_change
+        weight, bias, momentum = moved, bias_moved, following
+        active &= change.abs().amax(dim=(0, 2)) > TOLERANCE * weight.abs().amax(dim=(0, 2)).clamp(min=1e-8)
+        if not active.any():
+            break
+    weight = (basis @ weight.flatten(1)).unflatten(1, (len(counts), classes)).transpose(0, 1)  # [P, D, C]
+    return Linear(weight.contiguous(), bias - mean @ weight)
+
+
+def _clip_weights(labels: NDArray[np.int64], learned: NDArray[np.bool_], balance: float) -> NDArray[np.float32]:
+    """What each clip counts for, float32 [n]; the sum is the number of clips learned from."""
+    counts = np.bincount(labels[learned])
+    weights = np.zeros(len(labels))
+    weights[learned] = (1 / counts[labels[learned]]) ** balance
+    return (weights * learned.sum() / weights.sum()).astype(np.float32)
+
+
+def _directions(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Principal directions [D, r] of centred [n, D] and their singular values [r]; r is 0 where all is constant."""
+    x = x.double()
+    wide = x.shape[1] > x.shape[0]
+    values, vectors = torch.linalg.eigh(x @ x.T if wide else x.T @ x)
+    values, vectors = values.clamp(min=0).sqrt().flip(0), vectors.flip(1)
+    kept = values > LEAST_DIRECTION * max(float(values[0]), math.ulp(1.0))
+    values, vectors = values[kept], vectors[:, kept]
+    basis = x.T @ vectors / values if wide else vectors
+    return basis.float(), values.float()

@@ -1,0 +1,316 @@
+"""Self-training: experts of every chain vote, their vote is distilled into the next round's members, and a round is
+kept where clips that its models never saw say so (see `chains`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from sklearn.metrics import f1_score
+from torch import Tensor
+
+from mer.learning.determinism import deterministic, pick_device
+from mer.learning.features import FeatureSet
+from mer.params import Params, SelfTrainParams
+from mer.pretraining.pretrain import Pretrained
+from mer.self_training.batches import Targets
+from mer.self_training.bundle import Bundle
+from mer.self_training.calibration import log_likelihood, log_shares
+from mer.self_training.chains import BUNDLE, Chain, CrossFitting, cross_fitting
+from mer.self_training.classifier import heads_of
+from mer.self_training.ensemble import Family, Round, make_families, train_round
+from mer.self_training.floor import Choice, Floor, choose_views
+from mer.self_training.members import OBSERVED
+from mer.self_training.targets import class_thresholds, make_targets
+from mer.self_training.voting import STUDENTS, Vote, decide_vote, expert_presence, gain, prior_weights
+
+FEW_FOLDS = 6
+"""With more folds than these the largest chains take the first view: to let them choose would cost too many fits."""
+
+ROWS = 8192
+"""Clips voted on at once."""
+
+
+@dataclass(frozen=True)
+class SelfTrained:
+    """What self-training leaves behind.
+
+    `predictions`: clip_id, split, label, p_<class>..., predicted, fold; labeled clips are predicted by models and by
+    decisions that saw neither their label nor anything made from it, the others by the bundle. `pseudo_labels`:
+    clip_id, fold (the outer fold whose members learned it, -1 for the bundle's), round, label, confidence, weight.
+    `curve`: fold, seed, step, loss. `rounds`: a row an outer fold and round: how it scores on the clips that decide,
+    whether it was kept, and how many unlabeled clips its members learned from. `experts`: a row an outer fold and
+    expert, with its calibration, its voting weight and its own score on those clips.
+    """
+
+    bundle: Bundle
+    predictions: pd.DataFrame
+    pseudo_labels: pd.DataFrame
+    curve: pd.DataFrame
+    rounds: pd.DataFrame
+    experts: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the chains that decide for another one say of the clips that they never saw: `logits` [E, n, C], `present`
+    bool [E, n], `labels` int64 [n]."""
+
+    logits: Tensor
+    present: Tensor
+    labels: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class State:
+    """What a chain has come to: the `rounds` whose members vote (the first, and the last that was kept), how they vote,
+    and each deciding clip's log-likelihood [n]. `notes` has a row a round."""
+
+    rounds: tuple[Round, ...]
+    vote: Vote
+    scores: Tensor
+    evidence: Evidence
+    notes: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What every step shares."""
+
+    features: FeatureSet
+    params: Params
+    fit: CrossFitting
+    floor: Floor
+    families: Sequence[Family]
+    present: Tensor
+
+    @property
+    def linear(self) -> bool:
+        """Whether the floor votes: always, but for baselines that are to be compared with it."""
+        return self.params.model.kind in ("mrccl", "logistic")
+
+    def experts(self, rounds: Sequence[Round]) -> list[str]:
+        """`<family> <modality or fused>` of all experts, the floor's first."""
+        names = list(self.floor.names) if self.linear else []
+        heads = heads_of(self.params.model.kind, self.features.modalities)
+        for one in rounds:
+            names += [
+                f"{family.name}{STUDENTS * bool(one.number)} {head}" for family in self.families for head in heads
+            ]
+        return names
+
+    def logits(self, rounds: Sequence[Round], chain: Chain, rows: NDArray[np.int64], choice: Choice) -> Tensor:
+        """What all experts of a chain say of some clips, [E, n, C]."""
+        parts = [self.floor.logits(chain, rows, choice)] if self.linear else []
+        parts += [trained.logits(chain, rows) for one in rounds for trained in one.trained]
+        return torch.cat([part.cpu() for part in parts])
+
+    def presence(self, rounds: Sequence[Round], rows: NDArray[np.int64]) -> Tensor:
+        """Which clips each expert sees something of, bool [E, n]."""
+        heads = len(heads_of(self.params.model.kind, self.features.modalities))
+        return expert_presence(self.present[rows].cpu(), self.linear, len(rounds) * len(self.families), heads)
+
+
+def self_train(features: FeatureSet, pretrained: Pretrained, params: Params) -> SelfTrained:
+    """Cross-fit the experts, let them vote, and distil their vote, round by round.
+
+    Args:
+        features: labels and folds of the labeled split, features of all clips.
+        pretrained: the views of the clips and their encoders; the model and the noise are those that it was made with.
+        params: `self_train` is read.
+
+    Raises:
+        MerError: there are no labels, only one class, fewer than three folds, or a modality is missing.
+    """
+    features = features.only(pretrained.modalities)
+    params = params.model_copy(update={"model": pretrained.model, "pretrain": pretrained.settings})
+    fit = cross_fitting(features)
+    with deterministic(params.self_train.seed, threads=1):  # members train on threads of their own
+        unlabeled = (features.split == "unlabeled").any()
+        rounds = params.self_train.rounds if unlabeled and params.model.kind != "logistic" else 0
+        run = _prepare(features, pretrained, params, fit, rounds)
+        states: dict[Chain, State] = {}
+        done: list[Round] = []
+        for number in range(rounds + 1):
+            chains = fit.chains(2 + rounds - number)
+            targets = {chain: _targets(run, states[chain], chain) if number else None for chain in chains}
+            if number and not any(targets.values()):
+                break
+            view_of = {chain: run.floor.view_of[chain] for chain in chains}
+            done = [*done[:1], train_round(number, view_of, fit, targets, run.families)]
+            for chain in fit.chains(1 + rounds - number):
+                states[chain] = _decide(run, tuple(done), chain, states.get(chain))
+        return _results(run, pretrained, states)
+
+
+def _prepare(features: FeatureSet, pretrained: Pretrained, params: Params, fit: CrossFitting, rounds: int) -> Run:
+    """Choose every chain's view, standardise the clips in those that were chosen, and fit the floor."""
+    device, classes = pick_device(params.model.device), len(features.classes)
+    clips = (features.features, features.present, features.groups)
+    inputs = [view.inputs(*clips, device) for view in pretrained.views]
+    most = 2 + rounds
+    chains = fit.chains(most + 1 if len(fit.used) <= FEW_FOLDS else most)
+    chosen = choose_views([one.take(fit.rows) for one in inputs], fit, chains, classes, params.self_train.caution)
+    view_of = {chain: chosen[chain] for chain in fit.chains(most)}
+    views = {view: inputs[view] for view in sorted(set(view_of.values()))}
+    floor = Floor(views, view_of, features.modalities, fit, classes, params.self_train.caution)
+    families = make_families(views, pretrained.views[0].widths, pretrained.encoders, params, classes)
+    return Run(features, params, fit, floor, families, inputs[0].present)
+
+
+def _evidence(run: Run, rounds: Sequence[Round], chain: Chain) -> Evidence:
+    """Predictions of every fold that the chain learns from, by the chain that left it out as well."""
+    deciding, choice = run.fit.deciding(chain), run.floor.choice(chain)
+    logits = [run.logits(rounds, one, run.fit.rows[places], choice) for one, places in deciding]
+    places = np.concatenate([np.zeros(0, np.int64), *(places for _, places in deciding)])
+    nothing = torch.zeros(len(run.experts(rounds)), 0, len(run.features.classes))
+    joined = torch.cat([nothing, *logits], dim=1)
+    return Evidence(joined, run.presence(rounds, run.fit.rows[places]), run.fit.labels[places])
+
+
+def _decide(run: Run, rounds: tuple[Round, ...], chain: Chain, before: State | None) -> State:
+    """Decide how the experts vote, and whether the last round is kept."""
+    settings, last = run.params.self_train, rounds[-1]
+    evidence = _evidence(run, rounds, chain)
+    prior = log_shares(run.fit.labels[run.fit.learned(chain)], len(run.features.classes))
+    names, balances = run.experts(rounds), run.floor.choice(chain).balances if run.linear else []
+    expected = torch.tensor([*balances, *(_expected_exponent(name, settings) for name in names[len(balances) :])])
+    weights = prior_weights(names, settings)
+    vote = decide_vote(evidence.logits, evidence.labels, evidence.present, prior, expected, weights, settings)
+    voted = vote(evidence.logits, evidence.present)
+    scores = log_likelihood(voted.clamp(min=1e-9).log(), evidence.labels)
+    note = {
+        "fold": chain[0] if chain else -1,
+        "round": last.number,
+        "log_likelihood": float(scores.mean()) if len(scores) else None,
+        "weighted_f1": weighted_f1(evidence.labels, voted.argmax(dim=1).numpy()) if len(scores) else None,
+        "pseudo_labels": 0 if (own := last.targets[chain]) is None else len(own.rows),
+    }
+    if before is None:
+        return State(rounds, vote, scores, evidence, [{**note, "kept": True}])
+    mean, error = gain(scores, before.scores)
+    kept = not settings.gate or (mean > 0 and mean >= settings.caution * error)
+    notes = [*before.notes, {**note, "kept": kept}]
+    return State(rounds, vote, scores, evidence, notes) if kept else replace(before, notes=notes)
+
+
+def _expected_exponent(expert: str, settings: SelfTrainParams) -> float:
+    """How much of the classes' shares training has taken out of a member: all of it if it saw every class equally
+    often, and of a student only as much as labels had of its batches."""
+    balanced = min(1.0, settings.oversampling + settings.logit_adjustment)
+    return balanced * (1 - settings.unlabeled_share) if STUDENTS in expert else balanced
+
+
+def _targets(run: Run, state: State, chain: Chain) -> Targets | None:
+    """What the chain's own vote says of the unlabeled clips."""
+    rows = np.flatnonzero(run.features.split == "unlabeled")
+    probabilities, agreeing = _vote(run, state, chain, rows)
+    known = state.vote(state.evidence.logits, state.evidence.present).numpy()
+    settings, classes = run.params.self_train, run.features.classes
+    thresholds = class_thresholds(settings, classes, known, state.evidence.labels)
+    return make_targets(rows, probabilities, agreeing, thresholds, settings)
+
+
+def _vote(
+    run: Run, state: State, chain: Chain, rows: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Probabilities [n, C] of some clips, and the share of the voting weight that names the same class [n]."""
+    choice = run.floor.choice(chain)
+    probabilities, agreeing = [np.zeros((0, len(run.features.classes)), np.float32)], [np.zeros(0, np.float32)]
+    for start in range(0, len(rows), ROWS):
+        part = rows[start : start + ROWS]
+        logits, present = run.logits(state.rounds, chain, part, choice), run.presence(state.rounds, part)
+        voted = state.vote(logits, present)
+        same = state.vote.calibrated(logits).argmax(dim=-1) == voted.argmax(dim=-1)  # [E, n]
+        weight = state.vote.weights[:, None] * present
+        share = (weight * same).sum(dim=0) / weight.sum(dim=0).clamp(min=1e-9)
+        probabilities.append(voted.numpy())
+        agreeing.append(share.float().numpy())
+    return np.concatenate(probabilities), np.concatenate(agreeing)
+
+
+def _results(run: Run, pretrained: Pretrained, states: Mapping[Chain, State]) -> SelfTrained:
+    state, features = states[BUNDLE], run.features
+    choice = run.floor.choice(BUNDLE)
+    bundle = Bundle(
+        view=pretrained.views[choice.view],
+        linear=tuple(run.floor.weights(BUNDLE, choice)) if run.linear else (),
+        members=tuple((trained.family.name, trained.of(BUNDLE)) for one in state.rounds for trained in one.trained),
+        frozen={family.name: family.frozen for family in run.families if family.frozen is not None},
+        vote=state.vote,
+        classes=features.classes,
+        params=run.params,
+    )
+    probabilities = _vote(run, state, BUNDLE, np.arange(len(features)))[0]
+    for fold in run.fit.used:
+        rows = run.fit.rows[run.fit.folds == fold]
+        probabilities[rows] = _vote(run, states[fold,], (fold,), rows)[0]
+    own = {chain: states[chain] for chain in run.fit.chains(1)}
+    return SelfTrained(
+        bundle,
+        _predictions(features, probabilities),
+        _pseudo_labels(run, own),
+        _curve(run, own),
+        pd.DataFrame([note for one in own.values() for note in one.notes]),
+        pd.DataFrame([row for chain, one in own.items() for row in _expert_rows(run, chain, one)]),
+    )
+
+
+def _predictions(features: FeatureSet, probabilities: NDArray[np.float32]) -> pd.DataFrame:
+    names = np.array([*features.classes, None], object)  # -1 takes the last
+    columns: dict[str, Any] = {"clip_id": features.clip_ids, "split": features.split, "label": names[features.labels]}
+    columns |= {f"p_{name}": probabilities[:, c] for c, name in enumerate(features.classes)}
+    columns |= {"predicted": names[probabilities.argmax(axis=1)], "fold": features.folds}
+    return pd.DataFrame(columns)
+
+
+def _pseudo_labels(run: Run, states: Mapping[Chain, State]) -> pd.DataFrame:
+    names = np.array(run.features.classes, object)
+    tables = [pd.DataFrame(columns=["clip_id", "fold", "round", "label", "confidence", "weight"])]
+    for chain, state in states.items():
+        if (found := state.rounds[-1].targets[chain]) is not None:
+            number = state.rounds[-1].number
+            columns = {"clip_id": run.features.clip_ids[found.rows], "fold": chain[0] if chain else -1, "round": number}
+            columns |= {"label": names[found.probabilities.argmax(axis=1)]}
+            columns |= {"confidence": found.probabilities.max(axis=1), "weight": found.weights}
+            tables.append(pd.DataFrame(columns))
+    return pd.concat(tables[1:], ignore_index=True) if len(tables) > 1 else tables[0]
+
+
+def _curve(run: Run, states: Mapping[Chain, State]) -> pd.DataFrame:
+    """Losses of the last members that vote, a row a family, member and time."""
+    rows: list[dict[str, Any]] = []
+    every = max(1, run.params.self_train.steps // OBSERVED)
+    for chain, state in states.items():
+        for trained in state.rounds[-1].trained:
+            for seed, losses in enumerate(trained.of(chain).losses):
+                for time, loss in enumerate(losses, start=1):
+                    row = {"fold": chain[0] if chain else -1, "family": trained.family.name, "seed": seed}
+                    rows.append({**row, "step": time * every, "loss": float(loss)})
+    return pd.DataFrame(rows, columns=["fold", "family", "seed", "step", "loss"])
+
+
+def _expert_rows(run: Run, chain: Chain, state: State) -> list[dict[str, Any]]:
+    evidence, vote = state.evidence, state.vote
+    predicted = vote.calibrated(evidence.logits).argmax(dim=-1).numpy()
+    return [
+        {
+            "fold": chain[0] if chain else -1,
+            "expert": name,
+            "sharpness": float(vote.sharpness[e]),
+            "exponent": float(vote.exponent[e]),
+            "weight": float(vote.weights[e]),
+            "weighted_f1": weighted_f1(evidence.labels, predicted[e]) if len(evidence.labels) else None,
+        }
+        for e, name in enumerate(run.experts(state.rounds))
+    ]
+
+
+def weighted_f1(labels: NDArray[np.int64], predicted: NDArray[np.int64]) -> float:
+    """Weighted-F1; a class that is never predicted counts zero."""
+    return float(f1_score(labels, predicted, average="weighted", zero_division=0))

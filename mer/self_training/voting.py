@@ -1,0 +1,153 @@
+"""How a chain's experts vote: calibrated, weighted, and the vote calibrated again; decided on evidence of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mer.model.voting import PUBLISHED, vote
+from mer.params import SelfTrainParams
+from mer.self_training.calibration import calibrate, log_likelihood
+
+LEAST, MOST = 0.5, 2.0
+"""Limits of the vote's own sharpness: few labels say little of it."""
+
+EM_ROUNDS = 200
+
+STUDENTS = "-students"
+"""Ends the name of a family whose members learned of unlabeled clips."""
+
+
+@dataclass(frozen=True)
+class Vote:
+    """`sharpness`, `exponent` and `weights` float32 [E], `log_prior` float32 [C], `vote_sharpness` [1]: a mean of
+    calibrated probabilities is less sure than it is right."""
+
+    sharpness: Tensor
+    exponent: Tensor
+    weights: Tensor
+    log_prior: Tensor
+    vote_sharpness: Tensor
+
+    def __call__(self, logits: Tensor, present: Tensor) -> Tensor:
+        """Probabilities [N, C] from logits [E, N, C] and present bool [E, N]."""
+        return (self.weighted(logits, present).clamp(min=1e-9).log() * self.vote_sharpness).softmax(dim=-1)
+
+    def weighted(self, logits: Tensor, present: Tensor) -> Tensor:
+        """The weighted mean of the experts' calibrated probabilities, [N, C]."""
+        return vote(self.calibrated(logits).transpose(0, 1), self.weights, present.T)
+
+    def calibrated(self, logits: Tensor) -> Tensor:
+        """Each expert's probabilities [E, N, C]."""
+        return (self.sharpness[:, None, None] * logits + self.exponent[:, None, None] * self.log_prior).softmax(dim=-1)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """To be saved; `Vote(**tensors)` makes it again."""
+        return dict(vars(self))
+
+
+def prior_weights(experts: Sequence[str], settings: SelfTrainParams) -> NDArray[np.float64]:
+    """The voting weights before any evidence, [E]: those published for MR-CCL's heads (the last round's), which leave
+    out all others; all equal; or those that learned weights are drawn to. Names are `<family> <modality or fused>`."""
+    if settings.voting == "published":
+        heads = np.array([PUBLISHED[name.split(" ")[-1]] for name in experts])
+        for kind in (f"mrccl{STUDENTS}", "mrccl"):
+            own = np.array([name.startswith(kind) for name in experts])
+            if own.any():
+                return heads * own
+        return heads
+    if settings.voting == "equal":
+        return np.ones(len(experts))
+    fused = np.array([name.endswith(" fused") for name in experts])
+    return np.where(fused, 1.0, settings.unimodal_weight if fused.any() else 1.0)
+
+
+def decide_vote(
+    logits: Tensor,
+    labels: NDArray[np.int64],
+    present: Tensor,
+    log_prior: Tensor,
+    expected: Tensor,
+    prior: NDArray[np.float64],
+    settings: SelfTrainParams,
+) -> Vote:
+    """Fit calibration, weights and the vote's sharpness on predictions of clips that their experts never saw.
+
+    Args:
+        logits, labels, present: the evidence, [E, n, C], int64 [n], bool [E, n]; n may be 0.
+        log_prior: [C], logarithms of the classes' shares among the labels that the chain learns from.
+        expected: [E], exponents to be drawn to.
+        prior: [E], voting weights to be drawn to.
+        settings: `voting` and `prior_clips`.
+    """
+    ones = torch.ones(1, dtype=torch.float32)
+    if settings.calibrate:
+        sharpness, exponent = calibrate(logits, labels, present, log_prior, expected)
+    else:
+        sharpness, exponent = torch.ones(len(logits)), torch.zeros(len(logits))
+    found = Vote(sharpness.float(), exponent.float(), torch.from_numpy(prior).float(), log_prior.float(), ones)
+    if settings.voting == "learned":
+        given = log_likelihood(found.calibrated(logits).log(), labels).exp() * present  # [E, n]
+        weights = learn_weights(given.T.double().numpy(), prior, settings.prior_clips)
+        found = Vote(found.sharpness, found.exponent, torch.from_numpy(weights), found.log_prior, ones)
+    if not settings.calibrate:
+        return found
+    log_p = found.weighted(logits, present).clamp(min=1e-9).log()[None]
+    whole = torch.ones(1, len(labels), dtype=torch.bool)
+    flat = torch.zeros(log_prior.shape)
+    own, _ = calibrate(log_p, labels, whole, flat, torch.zeros(1), exponents=False)
+    return Vote(found.sharpness, found.exponent, found.weights, found.log_prior, own.clamp(LEAST, MOST).float())
+
+
+def learn_weights(
+    likelihood: NDArray[np.float64], prior: NDArray[np.float64], prior_clips: float, rounds: int = EM_ROUNDS
+) -> NDArray[np.float32]:
+    """Voting weights on the simplex that make the labels likely: EM of a mixture whose components are given.
+
+    Args:
+        likelihood: [n, E], each expert's probability of the right class; zero where it sees nothing of the clip.
+        prior: [E], weights to start from and to be drawn to.
+        prior_clips: how many clips the prior counts for.
+        rounds: of EM.
+
+    Returns:
+        float32 [E], summing to one.
+    """
+    start = prior / prior.sum()
+    weights = start
+    for _ in range(rounds):
+        share = likelihood * weights
+        share /= np.maximum(share.sum(axis=1, keepdims=True), 1e-12)
+        weights = share.sum(axis=0) + prior_clips * start
+        weights /= weights.sum()
+    return weights.astype(np.float32)
+
+
+def expert_presence(present: Tensor, linear: bool, members: int, heads: int) -> Tensor:
+    """Which clips each expert sees something of: bool [N, M] of modalities -> bool [E, N].
+
+    Args:
+        present: which modalities each clip has.
+        linear: whether there is the floor, on all modalities and, where there are several, on each alone.
+        members, heads: how many kinds of members, and the heads that each has: of each modality alone, if any, then
+        all.
+    """
+    several, together = present.T, present.any(dim=1)[None]  # [M, N], [1, N]
+    floor = [together, several] if len(several) > 1 else [together]
+    own = [several[: heads - 1], together] if heads else []
+    rows = [*floor * linear, *own * members]
+    return torch.cat(rows) if rows else torch.zeros(0, len(present), dtype=torch.bool)
+
+
+def gain(better: Tensor, than: Tensor) -> tuple[float, float]:
+    """Mean and standard error of paired differences of log-likelihoods [n]; zeros where there is no clip."""
+    difference = (better - than).double()
+    if not len(difference):
+        return 0.0, 0.0
+    deviation = float(difference.std(correction=1)) if len(difference) > 1 else float("inf")
+    return float(difference.mean()), deviation / len(difference) ** 0.5

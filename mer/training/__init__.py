@@ -1,1 +1,0 @@
-"""Folds, sampling, pretraining, self-training, calibration."""
