@@ -1,9 +1,9 @@
-"""Text encoders on CMU-MOSI's transcripts: weighted-F1 on its official test split, with all labels and with a twentieth.
+"""Text encoders on CMU-MOSI's transcripts: weighted-F1 on its official test split, all labels or a twentieth.
 
     python -m benchmarks.text_encoders encoders/minilm encoders/use-multilingual
 
-A logistic regression (C = .01) on vectors standardised over all clips, each encoder alone and with the 73 audio features
-that come with the corpus. Few labels: the mean of ten draws from the train split. No draw is chosen on test clips.
+A logistic regression (C = .01) on vectors standardised over all clips, each encoder alone and with the 73 audio
+features that come with the corpus. Few labels: the mean of ten draws from the train split.
 """
 
 from __future__ import annotations
