@@ -122,3 +122,11 @@ def test_the_published_criteria(text: str, no_speech: float | None, log_probabil
 def test_compression_is_whispers() -> None:
     assert compression("") == 0
     assert compression("a" * 100) > 5
+
+
+def test_the_file_that_make_encoders_fetched_counts_where_the_package_is_not_installed(monkeypatch, tmp_path):
+    monkeypatch.setattr(silero, "find_spec", lambda name: None if name == "silero_vad" else object())
+    monkeypatch.setattr(silero, "FETCHED", tmp_path)
+    assert silero.path() is None
+    (tmp_path / "silero_vad.onnx").write_bytes(b"network")
+    assert silero.path() == tmp_path / "silero_vad.onnx"

@@ -1,6 +1,7 @@
 """Voice activity by silero's network (Silero Team, 2024), whose ONNX file the PyPI package `silero-vad` ships.
 
-An extra: `pip install 'mer[vad]'`. The package's own code, which wants torchaudio, is never imported.
+An extra: `pip install 'mer[vad]'`; or fetched: `mer encoders fetch silero-vad`. The package's own code, which wants
+torchaudio, is never imported.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from numpy.typing import NDArray
 
 from mer.media.rate import SAMPLE_RATE as RATE
 
+FILE = "silero_vad.onnx"
+FETCHED = Path("encoders/silero-vad")
+"""Where `make encoders` puts the same file, for those who do not install the package."""
 CHUNK, CONTEXT = 512, 64
 """Samples of one decision (32 ms), and those before it that the network sees again."""
 ENTER, LEAVE = 0.5, 0.35
@@ -27,12 +31,14 @@ USUAL_PEAK = 0.5
 
 
 def path() -> Path | None:
-    """The network's file; None where `silero-vad` or ONNX Runtime is not installed."""
-    package = find_spec("silero_vad")
-    if package is None or package.origin is None or find_spec("onnxruntime") is None:
+    """The network's file, of the package or of `make encoders`; None where there is none, or no ONNX Runtime."""
+    if find_spec("onnxruntime") is None:
         return None
-    file = Path(package.origin).parent / "data" / "silero_vad.onnx"
-    return file if file.is_file() else None
+    package = find_spec("silero_vad")
+    folders = (
+        [FETCHED] if package is None or package.origin is None else [Path(package.origin).parent / "data", FETCHED]
+    )
+    return next((folder / FILE for folder in folders if (folder / FILE).is_file()), None)
 
 
 @cache
