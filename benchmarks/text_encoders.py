@@ -12,7 +12,7 @@ import argparse
 
 import numpy as np
 import pandas as pd
-from benchmarks.nemo import shared_data
+from benchmarks.corpora import shared_data
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
