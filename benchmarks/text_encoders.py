@@ -12,11 +12,11 @@ import argparse
 
 import numpy as np
 import pandas as pd
-from benchmarks.corpora import shared_data
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 
+from benchmarks.corpora import shared_data
 from benchmarks.tables import markdown
 from mer.encoders.text.load import load_text_encoder
 from mer.errors import MerError
