@@ -33,9 +33,19 @@ def read_corpus(params: CorpusParams, *, prefer: str = "chinese") -> Corpus:
         MerError: a file or column is missing, or a row is wrong; the line names the file and the row.
     """
     if not Path(params.root).is_dir():
-        raise MerError(f"corpus.root: there is no folder '{params.root}'")
+        raise MerError(f"corpus.root: there is no folder '{params.root}'{_whence(params.root)}")
     corpus = LAYOUTS[params.layout](params, prefer)
     clips.check(corpus.table.rows, corpus.table.classes, source=params.root)
     if not (corpus.table.rows["split"] == "labeled").any():
         raise MerError(f"{params.root}: no clip has a label, so there is nothing to learn from")
     return corpus
+
+
+def _whence(root: str) -> str:
+    """What a relative root was looked up in, and why it may have been there a moment ago."""
+    if Path(root).is_absolute():
+        return ""
+    return (
+        f" in {Path.cwd()}; experiments with --temp or --queue run in a copy of the workspace that lacks untracked "
+        "folders: give the absolute path"
+    )

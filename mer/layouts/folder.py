@@ -81,16 +81,23 @@ def _rows_by_path(table: Rows, ids: Mapping[str, str]) -> dict[str, Row]:
         # './a.wav' and, from Windows, 'a\\b.wav' are the same names as those that the listing gives.
         path = path_of.get(str(PurePosixPath(key.replace("\\", "/"))))
         if path is None:
-            raise row.error(f"no media file for {column} '{key}'{_hint(key, ids)}")
+            raise row.error(f"no media file for {column} '{key}'{_hint(key, ids, column)}")
         if path in found:
             raise row.error(f"'{path}' is already in line {found[path].line}")
         found[path] = row
     return found
 
 
-def _hint(key: str, ids: Mapping[str, str]) -> str:
-    alike = [path for path in ids if stem(path) == PurePosixPath(key).stem]
-    return f"; is it '{ids[alike[0]]}', the file {alike[0]}?" if alike else ""
+def _hint(key: str, ids: Mapping[str, str], column: str) -> str:
+    """The file that was meant, perhaps: the same name without suffix, or without the zeros that a spreadsheet drops."""
+    meant = PurePosixPath(key).stem
+    alike = [path for path in ids if stem(path) == meant]
+    alike = alike or [path for path in ids if meant.isdecimal() and stem(path).lstrip("0") == meant.lstrip("0")]
+    if not alike:
+        return ""
+    if column == "path":
+        return f"; is it '{alike[0]}'? The column 'path' names files with their endings"
+    return f"; is it '{ids[alike[0]]}', the file {alike[0]}?"
 
 
 def _split(row: Row) -> str:

@@ -310,3 +310,24 @@ def fairseq_dictionary() -> Iterator[Any]:
     yield kind()
     for name in names:
         del sys.modules[name]
+
+
+def test_what_s3prl_made_of_a_fairseq_checkpoint_is_read(fairseq: Path, tmp_path: Path) -> None:
+    contents = load_pickle(fairseq)
+    section = contents["cfg"]["model"] if contents.get("cfg") else vars(contents["args"])
+    task = contents["cfg"]["task"] if contents.get("cfg") else vars(contents["args"])
+    model = {name: value for name, value in section.items() if name not in ("_name", "arch")}
+    weights = contents["model"] | {"final_proj.weight": torch.ones(1, 1)}
+    torch.save({"task_cfg": task, "model_cfg": model, "model_weight": weights}, tmp_path / "s3prl.pt")
+    clip = waveform(6000, 0)
+    expected = load_speech_encoder(fairseq).final([clip])[0]
+    np.testing.assert_array_equal(load_speech_encoder(tmp_path / "s3prl.pt").final([clip])[0], expected)
+
+
+def test_batch_norm_before_the_positions_is_refused_by_name(fairseq: Path, tmp_path: Path) -> None:
+    contents = load_pickle(fairseq)
+    section = contents["cfg"]["model"] if contents.get("cfg") else vars(contents["args"])
+    cfg = {"model": section | {"conv_pos_batch_norm": True}, "task": {}}
+    torch.save({"cfg": cfg, "model": contents["model"]}, tmp_path / "a.pt")
+    with pytest.raises(MerError, match="conv_pos_batch_norm = True is not supported"):
+        load_speech_encoder(tmp_path / "a.pt")

@@ -102,11 +102,12 @@ def test_packed_b_frames_of_xvid(tmp_path: Path) -> None:
 
 
 @ffmpeg.needed
-@pytest.mark.parametrize("options", ["intra-refresh=1:keyint=10", "keyint=200:scenecut=0:bframes=2"])
+@pytest.mark.parametrize("options", ["intra-refresh=1:keyint=10", "keyint=200:scenecut=0:bframes=2", "mpeg4"])
 @pytest.mark.parametrize("ending", ["mkv", "mp4"])
 @pytest.mark.parametrize("every", [1, 5], ids=["every sample", "some"])
 def test_keyframe_flags_on_frames_that_build_on_others(tmp_path: Path, options: str, ending: str, every: int) -> None:
-    whole = make(tmp_path / "a.mkv", *picture(2), *H264, "-x264-params", options)
+    codec = ["-c:v", "mpeg4", "-g", "200"] if options == "mpeg4" else [*H264, "-x264-params", options]
+    whole = make(tmp_path / "a.mkv", *picture(2), *codec)
     path = tmp_path / f"lies.{ending}"
     with av.open(str(whole)) as source, av.open(str(path), "w") as target:
         stream = target.add_stream_from_template(source.streams.video[0])

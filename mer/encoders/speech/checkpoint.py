@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -110,6 +111,8 @@ def digest(path: str | Path) -> str:
 
 def _read_fairseq(path: Path) -> Checkpoint:
     contents = load_pickle(path)
+    if "model_weight" in contents and "model_cfg" in contents:
+        contents = from_s3prl(contents)
     weights = contents.get("model")
     if not isinstance(weights, Mapping):
         hint = "; give the Hugging Face folder it lies in" if path.suffix == ".bin" else ""
@@ -117,6 +120,18 @@ def _read_fairseq(path: Path) -> Checkpoint:
     config, normalize = fairseq_hubert.convert_config(contents, source=str(path))
     epsilon = fairseq_hubert.NORMALIZE_EPSILON if normalize else None
     return Checkpoint(path, config, epsilon, fairseq_hubert.convert_weights(weights, config))
+
+
+def from_s3prl(contents: Mapping[str, Any]) -> dict[str, Any]:
+    """What s3prl's converter took out of a fairseq checkpoint, put back under fairseq's names.
+
+    The converter drops the model's name; only HuBERT has embeddings of the clusters that it predicts.
+    """
+    hubert = any(name.startswith(("label_embs_concat", "final_proj")) for name in contents["model_weight"]) and not any(
+        name.startswith("quantizer") for name in contents["model_weight"]
+    )
+    model = {"_name": "hubert" if hubert else "wav2vec2", **dict(contents["model_cfg"])}
+    return {"cfg": {"model": model, "task": contents.get("task_cfg")}, "model": contents["model_weight"]}
 
 
 def _check_weights(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:

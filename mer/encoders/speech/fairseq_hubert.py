@@ -22,6 +22,8 @@ NORMALIZE_EPSILON = 1e-5
 
 _FAMILIES: dict[str, type[PretrainedConfig]] = {"hubert": HubertConfig, "wav2vec2": Wav2Vec2Config}
 
+NO_OTHER = (("conv_pos_batch_norm", False),)
+"""Another. Batch norm before the positional convolution is read from Hugging Face folders only."""
 _HEAD = re.compile(r"label_embs_concat$|final_proj\.|target_glu\.|quantizer\.|project_q\.|_codebook")
 """Weights that only pre-training uses: cluster embeddings, projections and the quantizer."""
 
@@ -55,7 +57,7 @@ def convert_config(checkpoint: Mapping[str, Any], *, source: str) -> tuple[Pretr
         )
     if name not in _FAMILIES:
         raise MerError(f"{source}: fairseq model '{name}' is none of {', '.join(_FAMILIES)}")
-    for key, usual in (("layer_type", "transformer"), ("pos_enc_type", "abs"), ("pos_conv_depth", 1)):
+    for key, usual in (("layer_type", "transformer"), ("pos_enc_type", "abs"), ("pos_conv_depth", 1), *NO_OTHER):
         if model.get(key, usual) != usual:
             raise MerError(f"{source}: {key} = {model[key]!r} is not supported (only {usual!r})")
 

@@ -19,7 +19,7 @@ from mer.errors import MerError
 from mer.media.rate import SAMPLE_RATE
 from mer.params import AudioParams
 
-VERSION = 1
+VERSION = 2
 """Raised when the same parameters and weights would give other features than before."""
 GOLDEN = "6bee2cce12ef75b7"
 """What a fixed input gave under this version: see tests/golden.py."""
