@@ -41,7 +41,8 @@ RETRIEVALS = (("audio", "face", "A->V"), ("audio", "text", "A->T"), ("face", "te
 @dataclass(frozen=True)
 class Pretrained:
     """The ways to standardise that `model.normalise` names, in its order, and encoders that know them all; None where
-    there was no pretraining. `model` and `settings` are what they were made with. `curve` has a row an epoch, starting with the random encoders."""
+    there was no pretraining. `model` and `settings` are what they were made with. `curve` has a row an epoch, starting
+    with the random encoders."""
 
     views: tuple[View, ...]
     encoders: Encoders | None
