@@ -59,7 +59,7 @@ def fit_linear(
         the weight of one clip: a class that it lacks stays unlikely, not impossible.
     """
     mean = x.mean(dim=0)
-    basis, values = _directions(x - mean)
+    basis, values = _directions(x - mean)  # one direction of zeros where all columns are constant
     z = (x - mean) @ basis  # [n, r]
     weights = [_clip_weights(labels, own, balance) for own in learned for _, balance in strengths]
     member = torch.from_numpy(np.stack(weights)).to(x)  # [P, n]
@@ -104,12 +104,14 @@ def _clip_weights(labels: NDArray[np.int64], learned: NDArray[np.bool_], balance
 
 
 def _directions(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Principal directions [D, r] of centred [n, D] and their singular values [r]; r is 0 where all is constant."""
+    """Principal directions [D, r] of centred [n, D] and their singular values [r]."""
     x = x.double()
     wide = x.shape[1] > x.shape[0]
     values, vectors = torch.linalg.eigh(x @ x.T if wide else x.T @ x)
     values, vectors = values.clamp(min=0).sqrt().flip(0), vectors.flip(1)
     kept = values > LEAST_DIRECTION * max(float(values[0]), math.ulp(1.0))
+    if not kept.any():
+        return torch.zeros(x.shape[1], 1, device=x.device), torch.zeros(1, device=x.device)
     values, vectors = values[kept], vectors[:, kept]
     basis = x.T @ vectors / values if wide else vectors
     return basis.float(), values.float()

@@ -95,7 +95,7 @@ def test_the_tables_tell_who_voted(run):
     sums = result.experts.groupby("fold")["weight"].sum()
     np.testing.assert_allclose(sums, 1, atol=1e-5)
     families = {name.split(" ")[0] for name in result.experts["expert"]}
-    assert families == {"logistic", "linear", "mrccl", "linear-students", "mrccl-students"}
+    assert families == {"logistic", "logistic-plain", "linear", "mrccl", "linear-students", "mrccl-students"}
     assert set(result.curve["fold"]) == {-1, 0, 1, 2, 3}
 
 
