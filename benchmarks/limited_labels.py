@@ -30,7 +30,7 @@ import yaml
 
 from benchmarks.corpora import CORPORA, load_corpus, make_draw, make_feature_set
 from benchmarks.methods import MAIN, METHODS, REFERENCE, Overrides, Trainer, logistic_regression, standardised
-from benchmarks.tables import Results, cell_table, margin_table
+from benchmarks.tables import Results, between_markers, cell_table, claim_table, margin_table
 from mer.errors import MerError
 from mer.learning.features import grouped
 from mer.self_training.self_train import weighted_f1
@@ -154,6 +154,7 @@ def main() -> None:
     parser.add_argument("--set", nargs="*", default=[], metavar="SECTION.KEY=VALUE")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("metrics/limited_labels.jsonl"))
+    parser.add_argument("--write", type=Path, metavar="FILE", help="put the tables between a document's markers")
     parser.add_argument("--table", action="store_true", help="print the tables and stop")
     arguments = parser.parse_args()
     results = Results(arguments.out, KEYS)
@@ -166,8 +167,13 @@ def main() -> None:
                         results.add(**line)
                 print(f"{done} of {len(tasks)} tasks", flush=True)
     frame = results.frame()
-    print(cell_table(frame))
-    print(margin_table(frame))
+    parts = {"claims": claim_table(frame), "margins": margin_table(frame), "cells": cell_table(frame)}
+    print("\n".join(parts.values()))
+    if arguments.write is not None:
+        text = arguments.write.read_text(encoding="utf-8")
+        for name, table in parts.items():
+            text = between_markers(text, name, table)
+        arguments.write.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
