@@ -21,7 +21,6 @@ REFERENCE = "logistic regression"
 
 METHODS: dict[str, Overrides] = {
     "mrccl": {},
-    "labels only": {"self_train": {"rounds": 0}},
     "attention": {"model": {"kind": "attention"}, "self_train": {"rounds": 0, "steps": 300}},
     "floor alone": {"model": {"kind": "logistic"}},
     "without MR-CCL's members": {"pretrain": {"epochs": 0}, "self_train": {"families": ["linear"]}},
@@ -44,6 +43,7 @@ METHODS: dict[str, Overrides] = {
 """The default, what it is to be compared with, and the default without one part each."""
 
 MAIN = (REFERENCE, "attention", "labels only", "mrccl")
+"""`labels only` is the default before its first round."""
 
 
 class Trainer:

@@ -112,6 +112,32 @@ def margin_table(frame: pd.DataFrame, method: str = "mrccl") -> str:
     return text + "\n"
 
 
+def claim_table(frame: pd.DataFrame, method: str = "mrccl") -> str:
+    """One row a claim: what is compared, over which cells, the mean difference with its interval, the corpora."""
+    table = pivoted(frame)
+    others = [name for name in ("logistic regression", "attention", "labels only") if name in table]
+    few = table.index.get_level_values("share") <= 0.1
+    rows = []
+    for name in others:
+        for what, part in (("up to 10 %", table[few]), ("30 % and more", table[~few])):
+            by_draw = (part[method] - part[name]).dropna()
+            if len(by_draw):
+                cells = by_draw.groupby(level=CELL).mean()
+                corpora = ", ".join(sorted(set(cells.index.get_level_values("corpus"))))
+                effect = interval_text(by_draw.to_numpy())
+                rows.append([f"{method} minus {name}, labels {what}", effect, f"{cells.min():+.3f}", corpora])
+    return markdown(["claim", "mean difference, 95 %", "worst cell's mean", "corpora"], rows) + "\n"
+
+
+def between_markers(text: str, name: str, table: str) -> str:
+    """A document with what stands between `<!-- name -->` and `<!-- end of name -->` replaced."""
+    start, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    if start not in text or end not in text:
+        raise ValueError(f"no markers {start} and {end}")
+    before, rest = text.split(start, 1)
+    return f"{before}{start}\n\n{table.strip()}\n\n{end}{rest.split(end, 1)[1]}"
+
+
 def interval_text(differences: NDArray[np.float64]) -> str:
     """Mean and paired interval."""
     low, high = paired_interval(differences)

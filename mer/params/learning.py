@@ -110,13 +110,13 @@ class SelfTrainParams(Section):
     errors of the deciding clips' log-likelihoods."""
     seeds: Count = 1
     """Members trained on each learning set, from other initial weights, batches and dropout."""
-    steps: Count = 150
+    steps: Count = 100
     """Optimiser steps of every member: the same for few labels as for many."""
     batch_size: Annotated[int, Field(ge=2)] = 64
     """Clips a step and member."""
     learning_rate: Positive = 1e-3
     """AdamW's for classifiers, falling to zero along a half cosine."""
-    encoder_learning_rate: Annotated[float, Field(ge=0.0)] = 1e-4
+    encoder_learning_rate: Annotated[float, Field(ge=0.0)] = 0.0
     """AdamW's for a copy of the encoders in each member; 0 freezes them, and all members share them."""
     families: tuple[Literal["linear", "mrccl", "mrccl-from-scratch"], ...] = ("linear", "mrccl")
     """Members trained for each learning set, beside the floor: linear heads with dropout on the features, MR-CCL from

@@ -117,8 +117,14 @@ class Batches:
 
     def _kept(self, shape: Sequence[int]) -> Tensor:
         """Dropout's factors [S, *shape], zero or 1 / (1 - dropout)."""
-        drawn = torch.stack([torch.rand(tuple(shape), generator=generator) for generator in self.generators])
-        return drawn.ge_(self.model.dropout).div_(1 - self.model.dropout)[self.seed_of].to(self.device)
+        drawn = [torch.rand(tuple(shape), generator=generator) for generator in self.generators]
+        return self._of_seed([one.ge_(self.model.dropout).div_(1 - self.model.dropout) for one in drawn])
+
+    def _of_seed(self, drawn: Sequence[Tensor]) -> Tensor:
+        """What was drawn for each seed, for each member: [S, ...]; no copy where there is one seed."""
+        if len(drawn) == 1:
+            return drawn[0].to(self.device).expand(len(self.seed_of), *drawn[0].shape)
+        return torch.stack(list(drawn))[self.seed_of].to(self.device)
 
     def _gather(self, rows: Tensor) -> tuple[list[Tensor], Tensor]:
         """Features [S, B, D_m] and presence [S, B, M] of rows [S, B], each member's from its source."""
@@ -134,8 +140,8 @@ class Batches:
         """[S, B, D] with noisy copies in the unlabeled places; members of one seed share the noise, not the clips."""
         shape = (x.shape[1], x.shape[2])
         drawn = [noise_parts(shape, self.alpha, self.kind, generator) for generator in self.noise_generators]
-        kept, noise = (torch.stack(part)[self.seed_of].to(x) for part in zip(*drawn, strict=True))
-        return torch.where(self.noisy[..., None], kept * x + noise, x)  # [S, B, 1] * [S, B, D] + [S, B, D]
+        kept, noise = (self._of_seed(part) for part in zip(*drawn, strict=True))
+        return torch.where(self.noisy[..., None], torch.addcmul(noise, kept, x), x)  # [S, B, 1] * [S, B, D] + [S, B, D]
 
 
 def _draw(

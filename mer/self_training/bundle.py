@@ -22,7 +22,7 @@ from mer.params import ModelParams, Params
 from mer.pretraining.pretrain import encoders_from, make_encoders, view_tensors, views_from
 from mer.self_training.classifier import make_classifier
 from mer.self_training.ensemble import mean_logits
-from mer.self_training.floor import blocks, columns
+from mer.self_training.floor import columns, seen_by
 from mer.self_training.linear import Linear
 from mer.self_training.members import Members
 from mer.self_training.voting import Vote, expert_presence
@@ -82,7 +82,7 @@ class Bundle:
         return np.concatenate([np.zeros((0, len(self.classes)), np.float32), *parts])
 
     def _predict(self, inputs: Inputs) -> Tensor:
-        parts = blocks(len(inputs.features)) if self.linear else []
+        parts = seen_by(len(inputs.features)) if self.linear else []
         logits = [expert.logits(columns(inputs, part)).cpu() for expert, part in zip(self.linear, parts, strict=True)]
         heads = 0
         for family, members in self.members:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 ITERATIONS = 25
 LARGEST_STEP = 1.0
+SMALLEST_STEP = 1e-4
 
 SHARPNESS_DEVIATION = 1.0
 """Standard deviation of the prior on the logarithm of the sharpness, around zero: few clips move it little."""
@@ -66,9 +67,13 @@ def calibrate(
         c = (there * variance_tau).sum(dim=1) + 1 / EXPONENT_DEVIATION**2
         b = (there * covariance).sum(dim=1) * sharpness if exponents else torch.zeros_like(a)
         determinant = (a * c - b.square()).clamp(min=1e-12)
-        theta = theta - ((c * slope - b * slope_tau) / determinant).clamp(-LARGEST_STEP, LARGEST_STEP)
+        step = ((c * slope - b * slope_tau) / determinant).clamp(-LARGEST_STEP, LARGEST_STEP)
+        theta = theta - step
         if exponents:
-            tau = tau - ((a * slope_tau - b * slope) / determinant).clamp(-LARGEST_STEP, LARGEST_STEP)
+            step_tau = ((a * slope_tau - b * slope) / determinant).clamp(-LARGEST_STEP, LARGEST_STEP)
+            tau, step = tau - step_tau, torch.maximum(step.abs(), step_tau.abs())
+        if not len(step) or step.abs().max() < SMALLEST_STEP:
+            break
     return theta.exp(), tau
 
 

@@ -24,8 +24,10 @@ STRENGTHS = ((3e-3, 1.0), (1e-2, 1.0), (3e-2, 1.0), (1e-1, 1.0), (1e-2, 0.0), (1
 SAFE = STRENGTHS.index((1e-2, 1.0))
 """Taken where evidence is missing or does not tell."""
 
-FLOOR = "logistic"
-"""The family's name."""
+FLOOR, PLAIN = "logistic", "logistic-plain"
+"""Names of the experts whose strength is chosen, and of the one on all modalities that is as anyone would fit it."""
+
+PLAIN_STRENGTH = STRENGTHS.index((1e-2, 0.0))
 
 
 def choose_views(
@@ -113,17 +115,18 @@ class Floor:
     def names(self) -> tuple[str, ...]:
         """`<family> <modality or fused>` of each expert."""
         parts = ("fused", *self.modalities) if len(self.modalities) > 1 else tuple(self.modalities)
-        return tuple(f"{FLOOR} {part}" for part in parts)
+        return (f"{PLAIN} fused", *(f"{FLOOR} {part}" for part in parts))
 
     def logits(self, chain: Chain, rows: NDArray[np.int64], choice: Choice) -> Tensor:
         """What the chain's experts say of some clips in the view and at the strengths of a choice, [E, n, C]."""
-        own, parts = self.views[choice.view].take(rows), blocks(len(self.modalities))
+        own, parts = self.views[choice.view].take(rows), seen_by(len(self.modalities))
         experts = zip(self.weights(chain, choice), parts, strict=True)
         return torch.cat([expert.logits(columns(own, part)) for expert, part in experts])
 
     def weights(self, chain: Chain, choice: Choice) -> list[Linear]:
         """The chain's experts themselves, one problem each."""
-        found = zip(self.fitted[choice.view], choice.strengths, strict=True)
+        fitted = self.fitted[choice.view]
+        found = zip([fitted[0], *fitted], choice.strengths, strict=True)
         return [self._one(fitted, chain, strength) for fitted, strength in found]
 
     def choice(self, chain: Chain) -> Choice:
@@ -131,9 +134,9 @@ class Floor:
         another is better by `caution` standard errors of the clips' log-likelihoods."""
         if chain not in self._choices:
             deciding = [one for one in self.fit.deciding(chain) if one[0] in self.place]
-            places = range(len(self.names))
-            strengths = [self._strength(chain, block, deciding) for block in places] if deciding else []
-            self._choices[chain] = Choice(self.view_of[chain], tuple(strengths) or (SAFE,) * len(self.names))
+            blocks_ = range(len(blocks(len(self.modalities))))
+            chosen = [self._strength(chain, block, deciding) if deciding else SAFE for block in blocks_]
+            self._choices[chain] = Choice(self.view_of[chain], (PLAIN_STRENGTH, *chosen))
         return self._choices[chain]
 
     def _strength(self, chain: Chain, block: int, deciding: Sequence[tuple[Chain, NDArray[np.int64]]]) -> int:
@@ -156,6 +159,11 @@ class Floor:
     def _one(self, fitted: Linear, chain: Chain, strength: int) -> Linear:
         at = self.place[chain] * len(STRENGTHS) + strength
         return Linear(fitted.weight[at : at + 1], fitted.bias[at : at + 1])
+
+
+def seen_by(modalities: int) -> list[list[int]]:
+    """Which modalities (places) each expert of the floor sees: the plain one all, then as `blocks`."""
+    return [list(range(modalities)), *blocks(modalities)]
 
 
 def blocks(modalities: int) -> list[list[int]]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 ITERATIONS = 100
 TOLERANCE = 1e-3
-"""Largest step of any logit's coefficient, relative to the largest coefficient, at which a problem is solved."""
+"""Length of a step, relative to that of the coefficients, at which a problem is solved."""
 
 LEAST_DIRECTION = 1e-5
 """Singular values smaller than this share of the largest hold rounding errors only."""
@@ -59,7 +59,7 @@ def fit_linear(
         the weight of one clip: a class that it lacks stays unlikely, not impossible.
     """
     mean = x.mean(dim=0)
-    basis, values = _directions(x - mean)
+    basis, values = _directions(x - mean)  # one direction of zeros where all columns are constant
     z = (x - mean) @ basis  # [n, r]
     weights = [_clip_weights(labels, own, balance) for own in learned for _, balance in strengths]
     member = torch.from_numpy(np.stack(weights)).to(x)  # [P, n]
@@ -68,31 +68,34 @@ def fit_linear(
     target = torch.eye(classes, device=x.device)[torch.from_numpy(labels).to(x.device)]  # [n, C]
     share = member @ target + 1
     prior = (share / share.sum(dim=1, keepdim=True)).log()  # [P, C]
-    step = 1 / (0.5 * values[:, None].square() * most / counts + decay)  # [r, P]
+    step = (1 / (0.5 * values[:, None].square() * most / counts + decay))[:, None]  # [r, 1, P]
     bias_step = 1 / (0.5 * len(x) * most / counts + 1 / counts)  # [P]
-    weight = torch.zeros(z.shape[1], len(counts), classes, device=x.device)
-    bias = prior.clone()
+    # The problems are the last axis: sums over classes then run along it, many problems at a time.
+    prior, shape = prior.T.contiguous(), (classes, len(counts))  # [C, P]
+    weight, bias = torch.zeros(z.shape[1], *shape, device=x.device), prior.clone()  # [r, C, P], [C, P]
     ahead, bias_ahead, momentum = weight, bias, torch.ones_like(counts)
-    scale = (member / counts[:, None]).T[..., None]  # [n, P, 1]
+    scale = (member / counts[:, None]).T[:, None].contiguous()  # [n, 1, P]
+    target = target[..., None]  # [n, C, 1]
     active = torch.ones_like(counts, dtype=torch.bool)
     for _ in range(ITERATIONS):
-        logits = (z @ ahead.flatten(1)).unflatten(1, (len(counts), classes)) + bias_ahead  # [n, P, C]
-        slope = (logits.softmax(dim=-1) - target[:, None]) * scale
-        gradient = (z.T @ slope.flatten(1)).unflatten(1, (len(counts), classes)) + decay[:, None] * ahead
-        bias_gradient = slope.sum(dim=0) + (bias_ahead - prior) / counts[:, None]
-        moved = torch.where(active[:, None], ahead - step[..., None] * gradient, weight)
-        bias_moved = torch.where(active[:, None], bias_ahead - bias_step[:, None] * bias_gradient, bias)
+        logits = (z @ ahead.flatten(1)).unflatten(1, shape) + bias_ahead  # [n, C, P]
+        slope = (logits.softmax(dim=1) - target) * scale
+        gradient = (z.T @ slope.flatten(1)).unflatten(1, shape) + decay * ahead
+        bias_gradient = slope.sum(dim=0) + (bias_ahead - prior) / counts
+        moved = torch.where(active, ahead - step * gradient, weight)
+        bias_moved = torch.where(active, bias_ahead - bias_step * bias_gradient, bias)
         change, bias_change = moved - weight, bias_moved - bias
-        overshoots = (gradient * change).sum(dim=(0, 2)) + (bias_gradient * bias_change).sum(dim=1) > 0  # [P]
+        overshoots = (gradient * change).sum(dim=(0, 1)) + (bias_gradient * bias_change).sum(dim=0) > 0  # [P]
         following = torch.where(overshoots, 1.0, (1 + (1 + 4 * momentum.square()).sqrt()) / 2)
-        push = torch.where(overshoots, 0.0, (momentum - 1) / following)[:, None]
+        push = torch.where(overshoots, 0.0, (momentum - 1) / following)
         ahead, bias_ahead = moved + push * change, bias_moved + push * bias_change
         weight, bias, momentum = moved, bias_moved, following
-        active &= change.abs().amax(dim=(0, 2)) > TOLERANCE * weight.abs().amax(dim=(0, 2)).clamp(min=1e-8)
+        largest = weight.square().sum(dim=(0, 1))
+        active &= change.square().sum(dim=(0, 1)) > TOLERANCE**2 * largest.clamp(min=1e-16)
         if not active.any():
             break
-    weight = (basis @ weight.flatten(1)).unflatten(1, (len(counts), classes)).transpose(0, 1)  # [P, D, C]
-    return Linear(weight.contiguous(), bias - mean @ weight)
+    weight = (basis @ weight.flatten(1)).unflatten(1, shape).permute(2, 0, 1).contiguous()  # [P, D, C]
+    return Linear(weight, bias.T - mean @ weight)
 
 
 def _clip_weights(labels: NDArray[np.int64], learned: NDArray[np.bool_], balance: float) -> NDArray[np.float32]:
@@ -104,12 +107,14 @@ def _clip_weights(labels: NDArray[np.int64], learned: NDArray[np.bool_], balance
 
 
 def _directions(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Principal directions [D, r] of centred [n, D] and their singular values [r]; r is 0 where all is constant."""
+    """Principal directions [D, r] of centred [n, D] and their singular values [r]."""
     x = x.double()
     wide = x.shape[1] > x.shape[0]
     values, vectors = torch.linalg.eigh(x @ x.T if wide else x.T @ x)
     values, vectors = values.clamp(min=0).sqrt().flip(0), vectors.flip(1)
     kept = values > LEAST_DIRECTION * max(float(values[0]), math.ulp(1.0))
+    if not kept.any():
+        return torch.zeros(x.shape[1], 1, device=x.device), torch.zeros(1, device=x.device)
     values, vectors = values[kept], vectors[:, kept]
     basis = x.T @ vectors / values if wide else vectors
     return basis.float(), values.float()

@@ -41,7 +41,8 @@ class SelfTrained:
     """What self-training leaves behind.
 
     `predictions`: clip_id, split, label, p_<class>..., predicted, fold; labeled clips are predicted by models and by
-    decisions that saw neither their label nor anything made from it, the others by the bundle. `pseudo_labels`:
+    decisions that saw neither their label nor anything made from it, the others by the bundle. `labels_only`: the same
+    before any round of self-training. `pseudo_labels`:
     clip_id, fold (the outer fold whose members learned it, -1 for the bundle's), round, label, confidence, weight.
     `curve`: fold, seed, step, loss. `rounds`: a row an outer fold and round: how it scores on the clips that decide,
     whether it was kept, and how many unlabeled clips its members learned from. `experts`: a row an outer fold and
@@ -50,6 +51,7 @@ class SelfTrained:
 
     bundle: Bundle
     predictions: pd.DataFrame
+    labels_only: pd.DataFrame
     pseudo_labels: pd.DataFrame
     curve: pd.DataFrame
     rounds: pd.DataFrame
@@ -135,6 +137,7 @@ def self_train(features: FeatureSet, pretrained: Pretrained, params: Params) -> 
         rounds = params.self_train.rounds if unlabeled and params.model.kind != "logistic" else 0
         run = _prepare(features, pretrained, params, fit, rounds)
         states: dict[Chain, State] = {}
+        first: dict[Chain, State] = {}
         done: list[Round] = []
         for number in range(rounds + 1):
             chains = fit.chains(2 + rounds - number)
@@ -145,7 +148,8 @@ def self_train(features: FeatureSet, pretrained: Pretrained, params: Params) -> 
             done = [*done[:1], train_round(number, view_of, fit, targets, run.families)]
             for chain in fit.chains(1 + rounds - number):
                 states[chain] = _decide(run, tuple(done), chain, states.get(chain))
-        return _results(run, pretrained, states)
+            first = first or dict(states)
+        return _results(run, pretrained, first, states)
 
 
 def _prepare(features: FeatureSet, pretrained: Pretrained, params: Params, fit: CrossFitting, rounds: int) -> Run:
@@ -234,7 +238,9 @@ def _vote(
     return np.concatenate(probabilities), np.concatenate(agreeing)
 
 
-def _results(run: Run, pretrained: Pretrained, states: Mapping[Chain, State]) -> SelfTrained:
+def _results(
+    run: Run, pretrained: Pretrained, first: Mapping[Chain, State], states: Mapping[Chain, State]
+) -> SelfTrained:
     state, features = states[BUNDLE], run.features
     choice = run.floor.choice(BUNDLE)
     bundle = Bundle(
@@ -246,19 +252,25 @@ def _results(run: Run, pretrained: Pretrained, states: Mapping[Chain, State]) ->
         classes=features.classes,
         params=run.params,
     )
-    probabilities = _vote(run, state, BUNDLE, np.arange(len(features)))[0]
-    for fold in run.fit.used:
-        rows = run.fit.rows[run.fit.folds == fold]
-        probabilities[rows] = _vote(run, states[fold,], (fold,), rows)[0]
     own = {chain: states[chain] for chain in run.fit.chains(1)}
     return SelfTrained(
         bundle,
-        _predictions(features, probabilities),
+        _predictions(features, _probabilities(run, states)),
+        _predictions(features, _probabilities(run, first)),
         _pseudo_labels(run, own),
         _curve(run, own),
         pd.DataFrame([note for one in own.values() for note in one.notes]),
         pd.DataFrame([row for chain, one in own.items() for row in _expert_rows(run, chain, one)]),
     )
+
+
+def _probabilities(run: Run, states: Mapping[Chain, State]) -> NDArray[np.float32]:
+    """Of labeled clips by the chain that never saw their fold, of all others by the bundle; [N, C]."""
+    probabilities = _vote(run, states[BUNDLE], BUNDLE, np.arange(len(run.features)))[0]
+    for fold in run.fit.used:
+        rows = run.fit.rows[run.fit.folds == fold]
+        probabilities[rows] = _vote(run, states[fold,], (fold,), rows)[0]
+    return probabilities
 
 
 def _predictions(features: FeatureSet, probabilities: NDArray[np.float32]) -> pd.DataFrame:

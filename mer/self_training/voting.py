@@ -133,12 +133,12 @@ def expert_presence(present: Tensor, linear: bool, members: int, heads: int) -> 
 
     Args:
         present: which modalities each clip has.
-        linear: whether there is the floor, on all modalities and, where there are several, on each alone.
+        linear: whether there is the floor, twice on all modalities and, where there are several, on each alone.
         members, heads: how many kinds of members, and the heads that each has: of each modality alone, if any, then
         all.
     """
     several, together = present.T, present.any(dim=1)[None]  # [M, N], [1, N]
-    floor = [together, several] if len(several) > 1 else [together]
+    floor = [together, together, several] if len(several) > 1 else [together, together]
     own = [several[: heads - 1], together] if heads else []
     rows = [*floor * linear, *own * members]
     return torch.cat(rows) if rows else torch.zeros(0, len(present), dtype=torch.bool)

@@ -118,7 +118,7 @@ def pseudo_labels(rounds: pd.DataFrame, labels: pd.DataFrame, classes: Sequence[
     counts = pd.crosstab(labels["fold"], labels["label"]).reindex(columns=list(classes), fill_value=0)
     by_round = [(_fold(at), *("" if isnan(n) else int(n) for n in row)) for at, *row in growth.itertuples()]
     by_class = [(_fold(at), *row, sum(row)) for at, *row in counts.itertuples()]
-    note = "Each fold accepts its own, from teachers that never saw the fold; the bundle's come from all labeled clips."
+    note = "Each fold has its own, from a vote that never saw the fold; the bundle's come from all labeled clips."
     tables = [
         table("Accepted in each round", ("for", *(f"round {number}" for number in growth.columns)), by_round),
         table("Trained on in the end", ("for", *classes, "all"), by_class),
