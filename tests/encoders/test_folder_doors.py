@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from mer.encoders.speech_features import SpeechFeatures
 from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertModel, HubertConfig, HubertModel, ViTConfig, ViTModel
 
 from mer.encoders.face.load import load_face_encoder
+from mer.encoders.speech.features import SpeechFeatures
 from mer.encoders.text.load import load_text_encoder
 from mer.errors import MerError
 from mer.params import AudioParams, FaceParams, TextParams

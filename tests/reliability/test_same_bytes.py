@@ -17,7 +17,7 @@ from contextlib import closing
 from functools import partial
 import numpy as np
 from mer.compute import map_batches
-from mer.encoders.speech_features import SpeechFeatures
+from mer.encoders.speech.features import SpeechFeatures
 from mer.extraction.features import EncoderWorker
 from mer.params import AudioParams, ComputeParams
 
