@@ -13,7 +13,9 @@ from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
 from mer.encoders.folder_check import check_finite, check_folder
+from mer.encoders.pickles import check_archive
 from mer.errors import MerError
+from mer.foreign import said
 from mer.store.keys import FileDigests
 
 HEADS = frozenset(
@@ -56,6 +58,8 @@ def load_model(
         MerError: the folder's weights are missing, damaged or another model's; the line names the params `key`.
     """
     placed = {"device_map": "auto"} if device == "sharded" else {}
+    for file in sorted(Path(folder).glob("*.bin")):
+        check_archive(file)
     try:
         with quiet():
             model, report = kind.from_pretrained(
@@ -126,7 +130,8 @@ def folder_digest(folder: str) -> str:
 
 def first_line(error: Exception) -> str:
     """What an exception says, cut to one line."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+    lines = str(error).strip().splitlines()
+    return said(Exception(lines[0])) if lines else type(error).__name__
 
 
 @contextmanager
