@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from mer import cache_cli, encoders_cli
-from mer.console import speaks_unicode, take_any_letter, told
+from mer.console import LOCALE, speaks_unicode, take_any_letter, told
 from mer.errors import MerError
 from mer.machine import explain
 
@@ -146,6 +146,8 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # who read our output has gone; do not complain to him at the end
         sys.exit(1)
+    except UnicodeEncodeError:
+        sys.exit(f"error: {LOCALE}")
     except (OSError, MemoryError) as error:
         sys.exit(f"error: {explain(error)}")
 

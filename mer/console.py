@@ -10,6 +10,8 @@ from mer.errors import MerError
 
 LONGEST = 2000
 """Characters of a message."""
+LOCALE = "this locale has no letters for the name of a file: set PYTHONUTF8=1, or LC_ALL=C.UTF-8"
+"""Where Python was told to use ASCII for names of files, too."""
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from mer.console import take_any_letter, told
+from mer.console import LOCALE, take_any_letter, told
 from mer.errors import MerError
 from mer.layouts.odd_files import check_tree
 from mer.machine import explain
@@ -100,6 +100,8 @@ def main() -> None:
             link(name, params)
     except MerError as error:
         sys.exit(f"error: {told(error)}")
+    except UnicodeEncodeError:
+        sys.exit(f"error: {LOCALE}")
     except OSError as error:
         sys.exit(f"error: {explain(error)}")
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import pandas as pd
 import pyarrow as pa
 
-from mer.console import take_any_letter, told
+from mer.console import LOCALE, take_any_letter, told
 from mer.errors import MerError
 from mer.lifeline import stage_alone
 from mer.machine import explain
@@ -45,6 +45,8 @@ def run(stage: Callable[[Params], None]) -> None:
             stage(load_params())
     except MerError as error:
         sys.exit(f"error: {told(error)}")
+    except UnicodeEncodeError:
+        sys.exit(f"error: {LOCALE}")
     except (OSError, MemoryError, pa.ArrowMemoryError, sqlite3.OperationalError) as error:
         sys.exit(f"error: {_machine(error)}; {KEPT}")
     except KeyboardInterrupt:
