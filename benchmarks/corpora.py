@@ -126,7 +126,7 @@ def _enjoyment() -> Corpus:
     folder = shared_data() / "enjoyment"
     if not folder.exists():
         raise MerError(f"{folder} is missing; set MER_SHARED_DATA to the folder that holds enjoyment/")
-    rows = pd.read_csv(folder / "labels.csv").rename(columns={"discrete": "label"})
+    rows = pd.read_csv(folder / "labels.csv", dtype=str, keep_default_na=False).rename(columns={"discrete": "label"})
     frames = [np.load(folder / "features" / "pyfeat-FRA" / f"{name}.npy") for name in rows["name"]]
     voice = [np.load(folder / "features" / "egemaps_UTT" / f"{name}.npy").ravel() for name in rows["name"]]
     face = [np.concatenate([np.nanmean(one, axis=0), np.nanstd(one, axis=0)]) for one in frames]

@@ -38,7 +38,7 @@ Vectors = NDArray[np.float32]
 
 def read_corpus(folder: Path) -> tuple[pd.DataFrame, list[Vectors]]:
     """The clip table and the waveforms, in its order."""
-    clips = pd.read_csv(folder / "clips.csv", dtype=str)
+    clips = pd.read_csv(folder / "clips.csv", dtype=str, keep_default_na=False)
     waveforms = []
     for clip_id in clips["clip_id"]:
         waveform, rate = soundfile.read(folder / "audio" / f"{clip_id}.flac", dtype="float32")

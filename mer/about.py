@@ -69,7 +69,7 @@ def tell(folder: str | Path) -> str:
     about = bundle.extra.get(KEY)
     try:
         lines = _lines(dict(about or {}), bundle.classes, bundle.model.kind)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, AttributeError):
         raise MerError(
             f"{folder}: does not say what it learned from: an earlier version saved it; train it again"
         ) from None

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from mer import cache_cli, encoders_cli
+from mer.console import LOCALE, speaks_unicode, take_any_letter, told
 from mer.errors import MerError
 from mer.machine import explain
 
@@ -68,7 +69,9 @@ def predict(
     for file in files:
         prediction = predictor.predict(file, transcript)
         failed |= prediction.error is not None
-        print(json.dumps(prediction.as_dict(), ensure_ascii=False) if as_json else prediction, flush=True)
+        print(
+            json.dumps(prediction.as_dict(), ensure_ascii=not speaks_unicode()) if as_json else prediction, flush=True
+        )
     if failed:
         raise typer.Exit(1)
 
@@ -135,13 +138,16 @@ def convert(
 
 def main() -> None:
     """Console entry: a mistake that the user can mend is one line on stderr and exit status 1."""
+    take_any_letter()
     try:
         app()
     except MerError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {told(error)}")
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # who read our output has gone; do not complain to him at the end
         sys.exit(1)
+    except UnicodeEncodeError:
+        sys.exit(f"error: {LOCALE}")
     except (OSError, MemoryError) as error:
         sys.exit(f"error: {explain(error)}")
 

@@ -20,6 +20,12 @@ class ClipError(MerError):
     transient: ClassVar[bool] = False
 
 
+class NotANumberError(ClipError):
+    """What an encoder gives for a clip is no finite number: nothing could be learned from it, or from the clip."""
+
+    error = "not_a_number"
+
+
 class MachineError(ClipError):
     """What the machine did to a clip: a worker killed, no memory, no space, a file that may not be read.
 

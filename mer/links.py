@@ -11,9 +11,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from mer.console import LOCALE, take_any_letter, told
+from mer.errors import MerError
+from mer.layouts.odd_files import check_tree
+from mer.machine import explain
 from mer.params import Params, load_params
 
 FOLDER = Path("data/links")
@@ -84,6 +89,22 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
+def main() -> None:
+    """All links anew, after a look at what DVC would stumble over without a word: see `mer.layouts.odd_files`."""
+    take_any_letter()
+    try:
+        params = load_params()
+        if Path(params.corpus.root).is_dir():
+            check_tree(Path(params.corpus.root))
+        for name in READ_BY:
+            link(name, params)
+    except MerError as error:
+        sys.exit(f"error: {told(error)}")
+    except UnicodeEncodeError:
+        sys.exit(f"error: {LOCALE}")
+    except OSError as error:
+        sys.exit(f"error: {explain(error)}")
+
+
 if __name__ == "__main__":
-    for name in READ_BY:
-        link(name, load_params())
+    main()

@@ -97,7 +97,9 @@ class Provenance:
 
     def check(self, step: str, extractor: Extractor) -> None:
         """Raise `MerError`, naming both, where an extractor is not the one that made the features of training."""
-        then = self.made[step]
+        then = self.made.get(step)
+        if then is None:
+            raise MerError(f"{self.folder}: does not say what made its {step}: train it again")
         if extractor.fingerprint == then["fingerprint"]:
             return
         if then["compatible"] and getattr(extractor, "compatible", "") == then["compatible"]:
@@ -144,4 +146,5 @@ def _found(path: Any, here: Path) -> Any:
     """A path of the params as seen from where the bundle was saved, unless it is there as it stands."""
     if not isinstance(path, str) or path in BUILT_IN or Path(path).is_absolute():
         return path
-    return os.path.normpath(here / path) if (here / path).exists() else path
+    there = os.path.normpath(here / path)  # as a name: the folders between need not be there any more
+    return there if os.path.exists(there) else path

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import pandas as pd
 import pyarrow as pa
 
+from mer.console import LOCALE, take_any_letter, told
 from mer.errors import MerError
 from mer.lifeline import stage_alone
 from mer.machine import explain
@@ -38,11 +39,14 @@ def run(stage: Callable[[Params], None]) -> None:
 
     A fault of the code itself keeps its traceback. The stage ends with the DVC that started it: see `mer.lifeline`.
     """
+    take_any_letter()
     try:
         with stage_alone(Path(sys.argv[0]).stem):
             stage(load_params())
     except MerError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {told(error)}")
+    except UnicodeEncodeError:
+        sys.exit(f"error: {LOCALE}")
     except (OSError, MemoryError, pa.ArrowMemoryError, sqlite3.OperationalError) as error:
         sys.exit(f"error: {_machine(error)}; {KEPT}")
     except KeyboardInterrupt:

@@ -8,74 +8,25 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pandas as pd
 import pytest
 import soundfile
 from typer.testing import CliRunner
 
-from mer.about import describe, tell
+from mer.about import tell
 from mer.cli import app
-from mer.clips import ClipTable
 from mer.encoders.face.cropper import FaceCropper
 from mer.encoders.text.tfidf import TfidfTextEncoder
 from mer.errors import MerError
-from mer.extraction.settings import deciding
-from mer.learning.features import build_feature_set
 from mer.params import FaceParams, Params
 from mer.predict import Predictor
-from mer.pretraining.pretrain import pretrain
 from mer.provenance import Provenance, read_provenance, save_bundle
 from mer.self_training.bundle import load_bundle
-from mer.self_training.self_train import self_train
-from mer.store.manifest import Made, write_manifest
-from mer.store.tables import UtteranceTable
-
-TEXTS = {"happy": "太好了真开心", "sad": "我很难过想哭", "angry": "你给我出去闭嘴"}
-
-
-def write_manifests(data: Path, params: Params, text: str) -> None:
-    """Manifests of no clips: what made the features is what counts here."""
-    empty: dict[str, list[object]] = {name: [] for name in ("clip_id", "key", "ok", "error", "message")}
-    for name, made in {
-        "decode": Made("decode", "decoded", "av 1", deciding(params.decode)),
-        "transcripts": Made("transcribe", "none", "none", deciding(params.transcribe)),
-        "text": Made("extract_text", text, "tfidf", deciding(params.text)),
-    }.items():
-        write_manifest(data / "manifests" / f"{name}.parquet", empty, made)
+from tests.bundles import TEXTS, text_bundle, write_manifests
 
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle that learned from text alone, saved with all that prediction needs."""
-    folder = tmp_path_factory.mktemp("bundle")
-    params = Params.model_validate(
-        {
-            "model": {"modalities": ["text"], "width": 8, "heads": 2},
-            "pretrain": {"epochs": 1},
-            "self_train": {"rounds": 0, "steps": 60, "seeds": 1, "learning_rate": 0.01},
-            "text": {"dimensions": 6},
-        }
-    )
-    labels = [name for name in TEXTS for _ in range(9)]
-    texts = [TEXTS[label] for label in labels]
-    encoder = TfidfTextEncoder.fit(texts, params.text)
-    encoder.save(folder / "features/text/encoder")
-    write_manifests(folder, params, encoder.fingerprint)
-    clip_ids = [f"clip{i}" for i in range(len(labels))]
-    rows = pd.DataFrame({"clip_id": clip_ids, "path": clip_ids, "split": "labeled", "label": labels})
-    rows = rows.assign(group=None, transcript=texts, fold=np.arange(len(labels)) % 3)
-    found = encoder.encode(texts)
-    table = UtteranceTable(
-        clip_ids,
-        np.stack([of.embedding for of in found]),
-        np.array([of.frames for of in found], np.int32),
-        np.array([of.ok for of in found]),
-    )
-    features = build_feature_set(ClipTable(rows, tuple(TEXTS)), {"text": table})
-    trained = self_train(features, pretrain(features, params), params)
-    about = describe(params, features, trained.predictions)
-    save_bundle(folder / "bundle", trained.bundle, params, folder, about)
-    return folder / "bundle"
+    return text_bundle(tmp_path_factory.mktemp("bundle"))
 
 
 @pytest.fixture

@@ -36,6 +36,10 @@ FOLDS = pa.schema([ID, pa.field("fold", pa.int32(), nullable=False)])
 """A row for each clip of the labeled split."""
 
 
+LONGEST_CLASS = 200
+"""Characters."""
+
+
 @dataclass(frozen=True)
 class ClipTable:
     """Clips in corpus order and the class order of their labels: what training and evaluation look at.
@@ -63,6 +67,9 @@ def check(rows: pd.DataFrame, classes: Sequence[str], *, source: str) -> None:
     for clip_id, label in zip(known["clip_id"], known["label"], strict=True):
         if label not in classes:
             raise MerError(f"{source}: clip '{clip_id}': label '{label}' is none of {', '.join(classes)}")
+    for name in sorted({*known["label"], *classes}):
+        if not name.isprintable() or len(name) > LONGEST_CLASS:
+            raise MerError(f"{source}: {name[:LONGEST_CLASS]!r} is no name for a class: too long, or not printable")
     bare = rows[(rows["split"] == "labeled") & rows["label"].isna()]
     if len(bare):
         raise MerError(f"{source}: clip '{bare['clip_id'].iloc[0]}' is in the labeled split but has no label")

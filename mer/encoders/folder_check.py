@@ -6,7 +6,6 @@ files outside the folder; weights may hold values that are no numbers, and every
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,9 +15,8 @@ import torch
 from torch import Tensor
 
 from mer.errors import MerError
+from mer.foreign import read_json
 
-MOST_BYTES = 16 * 2**20
-"""Of a JSON file that says what a model is; indices of the largest models have a few megabytes."""
 OWN = ("eager", "sdpa", "grouped_mm", "batched_mm")
 """What comes with transformers and PyTorch. Any other name may stand for code to fetch."""
 LARGEST = {
@@ -33,7 +31,24 @@ LARGEST = {
     "image_size": 4096,
     "num_frames": 4096,
     "num_channels": 64,
+    "patch_size": 4096,
+    "projection_dim": 65_536,
+    "conv_dim": 65_536,
+    "conv_kernel": 65_536,
+    "conv_stride": 65_536,
+    "num_conv_pos_embeddings": 65_536,
+    "d_model": 65_536,
+    "encoder_ffn_dim": 2**20,
+    "decoder_ffn_dim": 2**20,
+    "encoder_attention_heads": 4096,
+    "decoder_attention_heads": 4096,
+    "num_mel_bins": 4096,
+    "max_source_positions": 2**20,
+    "max_target_positions": 2**20,
+    "type_vocab_size": 2**20,
 }
+CONVOLUTIONS = ("conv_dim", "conv_kernel", "conv_stride")
+MOST_CONVOLUTIONS = 64
 INDICES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 
 
@@ -46,13 +61,21 @@ def check_folder(folder: str | Path, key: str) -> None:
     """
     config = Path(folder) / "config.json"
     if config.is_file():
-        for name, value in _leaves(_read(config, key)):
-            fault = _fault(name, value)
-            if fault is not None:
-                raise MerError(f"{key}: {config}: {name}: {fault}")
+        check_values(_read(config, key), f"{key}: {config}")
     for name in INDICES:
         if (Path(folder) / name).is_file():
             shards(Path(folder) / name, key)
+
+
+def check_values(values: Mapping[str, Any], where: str) -> None:
+    """Raise `MerError` naming the first value of a model's configuration that asks for too much, or for code."""
+    for name in CONVOLUTIONS:
+        if isinstance(values.get(name), list | tuple) and len(values[name]) > MOST_CONVOLUTIONS:
+            raise MerError(f"{where}: {name}: {len(values[name])} convolutions, more than {MOST_CONVOLUTIONS}")
+    for name, value in _leaves(values):
+        fault = _fault(name, value)
+        if fault is not None:
+            raise MerError(f"{where}: {name}: {fault}")
 
 
 def shards(index: Path, key: str) -> list[Path]:
@@ -82,6 +105,19 @@ def check_finite(weights: Mapping[str, Tensor], where: str) -> None:
             raise MerError(f"{where}: weight '{name}' holds values that are not finite numbers")
 
 
+def check_tensors(weights: Mapping[Any, Any], where: str) -> None:
+    """Raise `MerError` unless these are names and tensors of numbers that a model computes with."""
+    for name, tensor in weights.items():
+        if not isinstance(name, str):
+            raise MerError(f"{where}: a weight is called {name!r:.60}, which is no name")
+        if not isinstance(tensor, Tensor):
+            raise MerError(f"{where}: weight '{name:.100}' is a {type(tensor).__name__}, no tensor")
+        if tensor.is_complex() or tensor.is_quantized or tensor.layout != torch.strided or tensor.device.type != "cpu":
+            raise MerError(f"{where}: weight '{name:.100}' is of a kind that no model computes with ({tensor.dtype})")
+        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            raise MerError(f"{where}: weight '{name:.100}' claims to be larger than what the file holds of it")
+
+
 def _is_finite(tensor: Tensor) -> bool:
     if tensor.element_size() == 1:  # float8 has no isfinite
         tensor = tensor.to(torch.float32)
@@ -89,15 +125,7 @@ def _is_finite(tensor: Tensor) -> bool:
 
 
 def _read(file: Path, key: str) -> dict[str, Any]:
-    try:
-        if file.stat().st_size > MOST_BYTES:
-            raise MerError(f"{key}: {file}: larger than any such file should be")
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise MerError(f"{key}: {file}: not valid JSON: {' '.join(str(error).split())[:200]}") from None
-    if not isinstance(values, dict):
-        raise MerError(f"{key}: {file}: not a JSON object")
-    return values
+    return read_json(file, f"{key}: {file}")
 
 
 def _leaves(values: Any, above: str = "") -> Iterator[tuple[str, Any]]:
@@ -105,7 +133,7 @@ def _leaves(values: Any, above: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(values, dict):
         for name, value in values.items():
             yield from _leaves(value, f"{above}.{name}" if above else str(name))
-    elif isinstance(values, list):
+    elif isinstance(values, list | tuple):
         for value in values:
             yield from _leaves(value, above)
     else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,25 @@ import torch
 
 from mer.encoders.plain_types import plain, plain_types
 from mer.errors import MerError
+from mer.foreign import said
+
+
+def check_archive(path: Path) -> None:
+    """Refuse a file that unpacks to more than it is: PyTorch's own archives hold every part as it is.
+
+    Raises:
+        MerError: a part is compressed, or parts lie over each other.
+    """
+    try:
+        if not zipfile.is_zipfile(path):
+            return
+        with zipfile.ZipFile(path) as archive:
+            parts = archive.infolist()
+    except (OSError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
+        raise MerError(f"{path}: not a PyTorch checkpoint, or a damaged one: {said(error)}") from None
+    packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
+    if packed or sum(part.file_size for part in parts) > path.stat().st_size:
+        raise MerError(f"{path}: not a PyTorch checkpoint: it would unpack to more than the file holds")
 
 
 def load_pickle(path: Path) -> dict[str, Any]:
@@ -23,6 +43,7 @@ def load_pickle(path: Path) -> dict[str, Any]:
     Raises:
         MerError: the file is damaged, or its pickle asks for more than plain data.
     """
+    check_archive(path)
     try:
         with torch.serialization.safe_globals(plain_types()):
             contents = plain(torch.load(path, map_location="cpu", weights_only=True))
@@ -34,8 +55,8 @@ def load_pickle(path: Path) -> dict[str, Any]:
             f"{path}: its pickle asks for '{found[1]}', which may be hidden code; refused, nothing was run. "
             "Get the model as safetensors from a source you trust"
         ) from None
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise MerError(f"{path}: not a PyTorch checkpoint, or a damaged one: {' '.join(str(error).split())}") from None
+    except Exception as error:  # what a damaged file does to the unpickler has no one type
+        raise MerError(f"{path}: not a PyTorch checkpoint, or a damaged one: {said(error)}") from None
     if not isinstance(contents, dict):
         raise MerError(f"{path}: holds a {type(contents).__name__}, not a dictionary of weights")
     return contents

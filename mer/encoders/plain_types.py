@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import argparse
 import collections
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -29,6 +30,10 @@ OMEGACONF = {
         "InterpolationResultNode",
     ),
 }
+
+
+MOST_VALUES = 5_000_000
+"""Of a checkpoint, tensors counted as one each; those of a long training have some hundred thousand."""
 
 
 class Inert:
@@ -65,18 +70,28 @@ def _inert(module: str, name: str) -> type:
 
 
 def plain(value: Any) -> Any:
-    """The same in Python's own types; tensors, namespaces and what else is inert stay as they are."""
+    """The same in Python's own types; tensors, namespaces and what else is inert stay as they are.
+
+    Raises:
+        ValueError: written out it is more than any checkpoint says: lists that hold each other stand for billions.
+    """
+    return _plain(value, itertools.count())
+
+
+def _plain(value: Any, count: Iterator[int]) -> Any:
+    if next(count) > MOST_VALUES:
+        raise ValueError(f"more than {MOST_VALUES} values, those that are there twice written out")
     if isinstance(value, Inert) and type(value).__module__.startswith("omegaconf."):
         content = vars(value).get("_content", vars(value).get("_val"))
-        return plain(content)
+        return _plain(content, count)
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, PurePosixPath | PureWindowsPath):
         return str(value)
     if isinstance(value, argparse.Namespace):
-        return argparse.Namespace(**{name: plain(one) for name, one in vars(value).items()})
+        return argparse.Namespace(**{name: _plain(one, count) for name, one in vars(value).items()})
     if isinstance(value, Mapping):
-        return {plain(name): plain(one) for name, one in value.items()}
+        return {_plain(name, count): _plain(one, count) for name, one in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)([plain(one) for one in value]) if type(value) in (list, tuple) else value
+        return type(value)([_plain(one, count) for one in value]) if type(value) in (list, tuple) else value
     return value

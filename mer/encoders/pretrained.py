@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
 from mer.encoders.folder_check import check_finite, check_folder
+from mer.encoders.pickles import check_archive
 from mer.errors import MerError
+from mer.foreign import foreign, said
 from mer.store.keys import FileDigests
 
 HEADS = frozenset(
@@ -56,6 +59,10 @@ def load_model(
         MerError: the folder's weights are missing, damaged or another model's; the line names the params `key`.
     """
     placed = {"device_map": "auto"} if device == "sharded" else {}
+    for file in sorted(Path(folder).glob("*.bin")):
+        check_archive(file)
+    for file in sorted(Path(folder).glob("*.safetensors")):
+        _check_types(file, f"{key}: {folder}/{file.name}")
     try:
         with quiet():
             model, report = kind.from_pretrained(
@@ -80,6 +87,15 @@ def load_model(
             f"would be others than the model's: {', '.join(extra[:3])}{', ...' if len(extra) > 3 else ''}"
         )
     return (model if placed else model.to(pick_device(device, key))).eval()
+
+
+def _check_types(file: Path, where: str) -> None:
+    """Raise `MerError` for weights that transformers would cut down to real numbers without a word."""
+    with foreign(f"{where}: not a file of weights"), safe_open(str(file), framework="pt") as weights:
+        for name in weights.keys():  # noqa: SIM118
+            kind = str(weights.get_slice(name).get_dtype())
+            if kind.startswith("C"):
+                raise MerError(f"{where}: weight '{name:.100}' is of a kind that no model computes with ({kind})")
 
 
 def unread_weights(model: PreTrainedModel, unexpected: Iterable[str]) -> list[str]:
@@ -126,7 +142,8 @@ def folder_digest(folder: str) -> str:
 
 def first_line(error: Exception) -> str:
     """What an exception says, cut to one line."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+    lines = str(error).strip().splitlines()
+    return said(Exception(lines[0])) if lines else type(error).__name__
 
 
 @contextmanager

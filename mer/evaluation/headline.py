@@ -21,7 +21,7 @@ def headline(path: str | Path) -> str:
         return "\n".join(_line(part, metrics[part], level) for part in PARTS if part in metrics)
     except OSError as error:
         raise MerError(f"{path}: {error.strerror}; run the pipeline first") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise MerError(f"{path}: not the metrics of an evaluation ({error!r})") from None
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from mer.clips import ClipTable
@@ -21,7 +22,8 @@ def scored_clips(predictions: pd.DataFrame, clips: ClipTable, test_labels: pd.Da
         confidence` (the probability of the predicted class), and `p_<class>` for each class.
 
     Raises:
-        MerError: predictions lack a column or a clip, have one twice, or name a class that the corpus has not.
+        MerError: predictions lack a column or a clip, have one twice, hold no numbers, or name a class that
+            the corpus has not.
     """
     _check(predictions, clips.classes)
     rows = clips.rows[["clip_id", "group"]]
@@ -45,10 +47,14 @@ def _join(labels: pd.DataFrame, predictions: pd.DataFrame, classes: tuple[str, .
     return joined[["clip_id", "group", "actual", "predicted", "confidence", *probabilities]]
 
 
-def _check(predictions: pd.DataFrame, classes: Iterable[str]) -> None:
+def _check(predictions: pd.DataFrame, classes: Sequence[str]) -> None:
     for column in ("clip_id", "predicted", *(f"p_{name}" for name in classes)):
         if column not in predictions:
             raise MerError(f"predictions: no column '{column}'; were they made for another corpus?")
+    probabilities = predictions[[f"p_{name}" for name in classes]].to_numpy(float)
+    if not np.isfinite(probabilities).all():
+        row = int((~np.isfinite(probabilities)).any(axis=1).argmax())
+        raise MerError(f"predictions: clip '{predictions['clip_id'].iloc[row]}' has probabilities that are no numbers")
     repeated = predictions.loc[predictions["clip_id"].duplicated(), "clip_id"]
     if len(repeated):
         raise MerError(f"predictions: clip '{repeated.iloc[0]}' is there twice")

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from mer.encoders.base import Encoder, Features
-from mer.errors import ClipError
+from mer.errors import ClipError, NotANumberError
 from mer.extraction.per_clip import Content, Done, Limits, Place, Step, run_per_clip
 from mer.params import ComputeParams
 from mer.store.manifest import Made
@@ -90,7 +90,9 @@ def for_device(compute: ComputeParams, device: str) -> ComputeParams:
     return compute
 
 
-def _to_row(features: Features) -> dict[str, Any]:
+def _to_row(features: Features) -> dict[str, Any] | ClipError:
+    if not np.isfinite(features.embedding).all():
+        return NotANumberError("the encoder gives values that are not finite numbers")
     values = None if features.values is None else np.ascontiguousarray(features.values, "<f2").tobytes()
     return {
         "embedding": features.embedding,

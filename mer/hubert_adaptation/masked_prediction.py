@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from transformers import HubertModel
 
+from mer.errors import MerError
 from mer.hubert_adaptation.speech_batches import FrameGeometry, SpeechBatch, Utterance, speech_batches
 from mer.learning.determinism import deterministic
 from mer.learning.tensors import read_tensors, write_tensors
@@ -177,6 +179,8 @@ class _Run:
                 self.save()
         masked = float(self.sums[2:].sum())
         loss, correct = self.sums[:2].tolist()
+        if not math.isfinite(loss):
+            raise MerError(f"adapt_audio: the loss is {loss} in epoch {self.epoch}; lower 'adapt_audio.learning_rate'")
         scores = EpochScores(self.epoch, loss / masked, correct / masked, float(self.sums[2:].max()) / masked)
         self.history.append(scores)
         self.batch = self.seen = 0

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from mer.errors import MerError
+from mer.layouts.odd_files import fault_of, is_file, is_folder
 from mer.media.formats import MEDIA_SUFFIXES
 
 
@@ -79,9 +80,11 @@ def _walk(root: Path, folder: str, recursive: bool, entered: set[str]) -> Iterat
             continue
         path = f"{folder}/{entry.name}" if folder else entry.name
         if os.path.splitext(entry.name)[1].lower() in MEDIA_SUFFIXES:
-            if entry.is_file():
+            if is_file(entry):
                 yield _encodable(path)
-        elif recursive and entry.is_dir():
+            elif not is_folder(entry) and (fault := fault_of(entry.path)) is not None:
+                raise MerError(f"corpus.root: {fault}")
+        elif recursive and is_folder(entry):
             real = os.path.realpath(entry.path) if entry.is_symlink() else entry.path
             if real not in entered:
                 entered.add(real)
@@ -92,5 +95,5 @@ def _encodable(path: str) -> str:
     try:
         path.encode()
     except UnicodeEncodeError:
-        raise MerError(f"{path!a}: the file name is not valid UTF-8; rename the file") from None
+        raise MerError(f"corpus.root: {path!a}: the file name is not valid UTF-8; rename the file") from None
     return path

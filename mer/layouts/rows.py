@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import os
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mer.errors import MerError
+from mer.foreign import said
 from mer.layouts.files import normalise
 
 
@@ -25,7 +28,7 @@ class Row:
 
     def error(self, message: str) -> MerError:
         """A `MerError` that names the file and the line."""
-        return MerError(f"{self.source} line {self.line}: {message}")
+        return MerError(f"{self.source} line {self.line}: {said(ValueError(message))}")
 
     def label(self, column: str, classes: Sequence[str]) -> str:
         """The label in a column, which must be one of the classes."""
@@ -94,18 +97,22 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
     lines = []
     start = 1
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise MerError(f"{path}: not a file of rows")
         with open(path, encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
             for cells in reader:
+                if any("\0" in cell for cell in cells):
+                    raise MerError(f"{path} line {start}: a NUL byte in it; is it a text file?")
                 if any(cell.strip() for cell in cells):
                     lines.append((start, [normalise(cell.strip()) for cell in cells]))
                 start = reader.line_num + 1
-    except OSError as error:
-        raise MerError(f"{path}: {error.strerror or error}") from None
     except UnicodeDecodeError:
         raise MerError(f"{path}: not UTF-8 (near line {start}); save it as UTF-8") from None
     except csv.Error as error:
         raise MerError(f"{path} line {start}: not valid CSV: {error}") from None
+    except (OSError, ValueError) as error:
+        raise MerError(f"{path}: {getattr(error, 'strerror', None) or said(error)}") from None
     return lines
 
 

@@ -146,11 +146,12 @@ def labeled_rows(features: FeatureSet) -> NDArray[np.int64]:
     """Rows of the labeled split that have a fold.
 
     Raises:
-        MerError: there is none, all have one label, or fewer than three folds are in use.
+        MerError: there is none, none has any modality, all have one label, or fewer than three folds are in use.
     """
     rows = np.flatnonzero((features.labels >= 0) & (features.folds >= 0))
     if not len(rows):
         raise MerError("self_train: no clip has both a label and a fold; label some clips of the labeled split")
+    check_present(features, rows, "self_train: no labeled clip")
     if len(np.unique(features.labels[rows])) < 2:
         only = features.classes[features.labels[rows[0]]]
         raise MerError(f"self_train: every labeled clip is '{only}'; at least two classes are needed")
@@ -160,6 +161,13 @@ def labeled_rows(features: FeatureSet) -> NDArray[np.int64]:
             f"'corpus.folds': {used} folds in use; self-training judges with models that left out two, so 3 are needed"
         )
     return rows
+
+
+def check_present(features: FeatureSet, rows: NDArray[np.int64], who: str) -> None:
+    """Raise `MerError` where none of some clips has anything to learn from: the result would be chance."""
+    if not any(present[rows].any() for present in features.present.values()):
+        names = ", ".join(features.modalities)
+        raise MerError(f"{who} has any of the modalities {names}: what is missing is told in data/quarantine/")
 
 
 def grouped(groups: NDArray[np.object_]) -> NDArray[np.int64]:

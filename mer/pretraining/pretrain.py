@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mer.errors import MerError
+from mer.foreign import foreign
 from mer.learning.determinism import deterministic, pick_device
-from mer.learning.features import FeatureSet, grouped
+from mer.learning.features import FeatureSet, check_present, grouped
 from mer.learning.inputs import Inputs, View
 from mer.learning.seeds import stream, stream_seed
 from mer.learning.speakers import SpeakerGuess, guess_speakers
@@ -73,13 +74,11 @@ def load_pretrained(path: str | Path) -> Pretrained:
         MerError: the file is missing or is not a pretrained model.
     """
     tensors, about = read_tensors(path)
-    try:
+    with foreign(f"{path}: not a pretrained model"):
         model = ModelParams.model_validate(about["model"])
         settings = PretrainParams.model_validate(about["pretrain"])
         views = views_from(tensors, about["views"])
         encoders = encoders_from(tensors, "encoders.", views[0].widths, model)
-    except (KeyError, ValueError, RuntimeError, TypeError, IndexError) as error:
-        raise MerError(f"{path}: not a pretrained model: {error}") from None
     return Pretrained(views, encoders, model, settings)
 
 
@@ -135,9 +134,11 @@ def pretrain(features: FeatureSet, params: Params) -> Pretrained:
     No label is read. With `pretrain.epochs` 0, or a `model.kind` that has no use for them, there are no encoders.
 
     Raises:
-        MerError: a modality that `model.modalities` names has no features, or the loss is not a number any more.
+        MerError: a modality that `model.modalities` names has no features, no clip has any modality, or the loss is
+            not a number any more.
     """
     features = features.only(params.model.modalities)
+    check_present(features, np.arange(len(features)), "pretrain: no clip")
     threads = params.model.threads if len(features) >= MANY_CLIPS else 1
     with deterministic(params.pretrain.seed, threads):
         views = standardised_views(features, params)

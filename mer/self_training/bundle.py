@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mer.errors import MerError
+from mer.foreign import check_keys, foreign, read_json
 from mer.learning.determinism import pick_device
 from mer.learning.inputs import ROWS, Inputs, View, encode
 from mer.learning.tensors import read_tensors, write_tensors
 from mer.model.mrccl import Encoders
-from mer.params import ModelParams, Params
+from mer.params import ModelParams, Params, parse_params
 from mer.pretraining.pretrain import encoders_from, make_encoders, view_tensors, views_from
 from mer.self_training.classifier import make_classifier
 from mer.self_training.ensemble import mean_logits
@@ -117,40 +118,66 @@ class Bundle:
         (folder / "bundle.json").write_text(text + "\n", encoding="utf-8")
 
 
+KINDS: dict[str, type] = {"classes": list, "view": dict, "linear": int, "members": list, "params": dict, "extra": dict}
+"""What bundle.json holds."""
+
+
 def load_bundle(folder: str | Path) -> Bundle:
-    """Read what `Bundle.save` wrote.
+    """Read what `Bundle.save` wrote, and try it on a clip: whatever it holds, it predicts or is refused here.
 
     Raises:
         MerError: a file is missing or is not a bundle's.
     """
     folder = Path(folder)
+    about = read_json(folder / "bundle.json")
     tensors, _ = read_tensors(folder / "members.safetensors")
-    try:
-        about = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
-        params = Params.model_validate(about["params"])
-        [view] = views_from(tensors, [about["view"]])
-        frozen = {
-            family: encoders
-            for family in about["members"]
-            if (encoders := encoders_from(tensors, f"frozen.{family}.", view.widths, params.model)) is not None
-        }
-        classes = tuple(about["classes"])
-        members = [
-            (family, _members(_part(tensors, f"members.{i}."), family, view, params, len(classes), family in frozen))
-            for i, family in enumerate(about["members"])
-        ]
-        return Bundle(
-            view=view,
-            linear=tuple(Linear(**_part(tensors, f"linear.{e}.")) for e in range(about["linear"])),
-            members=tuple(members),
-            frozen=frozen,
-            vote=Vote(**_part(tensors, "vote.")),
-            classes=classes,
-            params=params,
-            extra=about["extra"],
-        )
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
-        raise MerError(f"{folder}: not a bundle: {error}") from None
+    with foreign(f"{folder}: not a bundle of this version of mer"):
+        check_keys(about, KINDS, f"{folder}/bundle.json: not of this version of mer")
+        bundle = _assembled(about, tensors, f"{folder}/bundle.json")
+        _try(bundle)
+    return bundle
+
+
+def _assembled(about: Mapping[str, Any], tensors: Mapping[str, Tensor], source: str) -> Bundle:
+    params = parse_params(about["params"], source=source)
+    classes = tuple(about["classes"])
+    if len(set(classes)) < max(2, len(classes)) or not all(isinstance(name, str) for name in classes):
+        raise MerError(f"{source}: 'classes' are not two or more different names")
+    if not 0 <= about["linear"] <= len(tensors):
+        raise MerError(f"{source}: 'linear' is no number of experts")
+    [view] = views_from(tensors, [about["view"]])
+    frozen = {
+        family: encoders
+        for family in about["members"]
+        if (encoders := encoders_from(tensors, f"frozen.{family}.", view.widths, params.model)) is not None
+    }
+    members = [
+        (family, _members(_part(tensors, f"members.{i}."), family, view, params, len(classes), family in frozen))
+        for i, family in enumerate(about["members"])
+    ]
+    return Bundle(
+        view=view,
+        linear=tuple(Linear(**_part(tensors, f"linear.{e}.")) for e in range(about["linear"])),
+        members=tuple(members),
+        frozen=frozen,
+        vote=Vote(**_part(tensors, "vote.")),
+        classes=classes,
+        params=params,
+        extra=about["extra"],
+    )
+
+
+def _try(bundle: Bundle) -> None:
+    """Predict a clip whose features are all zero: parts that do not fit each other raise here, or give no numbers."""
+    standardisers = bundle.view.standardisers
+    if set(standardisers) != set(bundle.model.modalities):
+        raise ValueError("its modalities are not those of its params")
+    features = {name: np.zeros((1, len(fitted.mean)), np.float32) for name, fitted in standardisers.items()}
+    model = bundle.model.model_copy(update={"device": "cpu"})  # a bundle may be told of where there is no GPU
+    bundle = replace(bundle, params=bundle.params.model_copy(update={"model": model}))
+    found = bundle.predict(features, {name: np.ones(1, bool) for name in features}, np.array([None], object))
+    if found.shape != (1, len(bundle.classes)) or not np.isfinite(found).all():
+        raise ValueError("it predicts no probabilities of its classes")
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
+from mer.errors import MerError
 from mer.learning.inputs import Inputs
 from mer.learning.seeds import stream_seed
 from mer.model.mrccl import Heads, LinearHeads
@@ -122,6 +123,10 @@ def _train_stack(
         if (step + 1) % observed == 0:
             losses.append((window / observed).cpu().numpy().astype(np.float64))
             window.zero_()
+            if not np.isfinite(losses[-1]).all():
+                raise MerError(
+                    f"self_train: the loss is no number at step {step + 1}; lower 'self_train.learning_rate'"
+                )
     values = {name: value.detach() for name, value in stack.items()}
     return Members(models[0].requires_grad_(False), values, np.stack(losses, axis=1))
 

@@ -54,7 +54,11 @@ def schema(dimensions: int) -> pa.Schema:
 def write_utterances(
     path: str | Path, rows: Iterable[tuple[str, NDArray[np.float32], int, bool]], dimensions: int
 ) -> None:
-    """Write rows of clip id, embedding [D], frames and ok, holding a few megabytes of them at a time."""
+    """Write rows of clip id, embedding [D], frames and ok, holding a few megabytes of them at a time.
+
+    Raises:
+        MerError: an embedding holds what is no finite number, or is of another width; the line names the clip.
+    """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     kind = schema(dimensions)
     group_rows = max(1, GROUP_BYTES // (4 * dimensions))
@@ -63,7 +67,7 @@ def write_utterances(
     ) as writer:
         for group in _grouped(rows, group_rows):
             clip_ids, embeddings, frames, ok = zip(*group, strict=True)
-            values = pa.array(np.asarray(embeddings, np.float32).reshape(len(group) * dimensions))
+            values = pa.array(_checked(path, clip_ids, embeddings, dimensions).reshape(len(group) * dimensions))
             columns = [
                 pa.array(clip_ids, pa.string()),
                 pa.FixedSizeListArray.from_arrays(values, type=kind.field("embedding").type),
@@ -71,6 +75,19 @@ def write_utterances(
                 pa.array(ok, pa.bool_()),
             ]
             writer.write_table(pa.Table.from_arrays(columns, schema=kind), row_group_size=group_rows)
+
+
+def _checked(
+    path: str | Path, clip_ids: Sequence[str], embeddings: Sequence[NDArray[np.float32]], dimensions: int
+) -> NDArray[np.float32]:
+    for clip_id, embedding in zip(clip_ids, embeddings, strict=True):
+        if len(embedding) != dimensions:
+            raise MerError(f"{path}: clip '{clip_id}' has {len(embedding)} features instead of {dimensions}")
+    values = np.asarray(embeddings, np.float32)
+    wrong = ~np.isfinite(values).all(axis=1)
+    if wrong.any():
+        raise MerError(f"{path}: clip '{clip_ids[int(wrong.argmax())]}' has features that are not finite numbers")
+    return values
 
 
 def _grouped(rows: Iterable[Any], size: int) -> Iterator[list[Any]]:

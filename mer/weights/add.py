@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 from mer.errors import MerError
+from mer.foreign import foreign, read_json
 from mer.weights import provenance
 from mer.weights.convert import conversion
 from mer.weights.download import file_sha256
@@ -83,11 +83,10 @@ def _recognise(source: Path) -> tuple[str, str]:
 
 
 def _role(config: Path) -> str:
-    try:
-        values = json.loads(config.read_text(encoding="utf-8"))
-        kind = str(values["model_type"])
-    except (OSError, ValueError, KeyError, TypeError):
-        raise MerError(f"{config}: no JSON with a model_type") from None
+    values = read_json(config)
+    if "model_type" not in values:
+        raise MerError(f"{config}: no model_type in it")
+    kind = str(values["model_type"])
     if kind == "whisper":
         return "speech, speech recognition"
     if kind in SPEECH:
@@ -106,7 +105,8 @@ def _make(kind: str, source: Path, made: Path) -> None:
         for path in _files(source):
             shutil.copyfile(path, made / path.name)
     else:
-        conversion(kind)(source, made)
+        with foreign(str(source)):
+            conversion(kind)(source, made)
     for path in made.iterdir():
         path.chmod(0o644)
 

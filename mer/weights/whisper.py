@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from mer.errors import MerError
+from mer.foreign import read_json
 from mer.weights.ctranslate2 import Model, read_model
 
 SPEC = "WhisperSpec"
@@ -186,10 +187,7 @@ def _bytes(file: Path) -> bytes:
 
 
 def _read_json(file: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(_bytes(file)))
-    except (ValueError, TypeError) as error:
-        raise MerError(f"{file}: not valid JSON: {error}") from None
+    return read_json(file)
 
 
 def _write_json(file: Path, values: dict[str, Any]) -> None:

@@ -61,7 +61,7 @@ def test_no_labeled_clip_no_folds():
 @pytest.mark.parametrize(
     ("labels", "groups", "message"),
     [
-        (["sad", "happy"], None, "'corpus.folds': 5 folds for 2 labeled clips; set it to 2 or less"),
+        (["sad", "happy"], None, "'corpus.folds': 5 folds for 2 labeled clips; at least 3 labeled clips are needed"),
         (["sad"] * 9, ["a", "b", "c"] * 3, "'corpus.folds': 5 folds for 3 groups of labeled clips"),
     ],
 )

@@ -28,7 +28,15 @@ PROMISES = {
     "a forged answer costs its clip": ["tests/media/test_answers.py"],
     "params.yaml is refused in one line": ["tests/test_params_doors.py", "tests/test_params.py"],
     "a model folder decides what it computes, no more": ["tests/encoders/test_folder_doors.py"],
-    "class names keep their names": ["tests/evaluation/test_class_names.py"],
+    "class names keep their names": [
+        "tests/evaluation/test_class_names.py",
+        "tests/evaluation/report/test_any_class_names.py",
+    ],
+    "a checkpoint is one line, and nothing of it runs": ["tests/reliability/test_checkpoints.py"],
+    "a bundle predicts, or is one line": ["tests/reliability/test_bundles.py"],
+    "a corpus is read whole, or is one line": ["tests/reliability/test_corpora.py"],
+    "a number that is none is told where it arises": ["tests/reliability/test_not_a_number.py"],
+    "a terminal of ASCII is enough": ["tests/reliability/test_ascii_terminals.py"],
 }
 
 
@@ -39,7 +47,7 @@ def run(paths: list[str]) -> tuple[str, bool]:
         capture_output=True,
         text=True,
         cwd=REPOSITORY,
-        env={**os.environ, "MER_STATE_MACHINES": "500"},
+        env={**os.environ, "MER_STATE_MACHINES": "500", "MER_RELIABILITY": "large"},
         check=False,
     )
     return re.sub(r" in [\d.]+s.*|=+ ?", "", done.stdout.strip().splitlines()[-1]), done.returncode == 0

@@ -17,11 +17,14 @@ from mer.encoders.asr.voice import detector, spans
 from mer.encoders.asr.words import timed_words
 from mer.encoders.pretrained import first_line, folder_digest, load_model, quiet, read_config
 from mer.errors import MerError
+from mer.foreign import foreign
 from mer.media.rate import SAMPLE_RATE as RATE
 from mer.params import TranscribeParams
 from mer.store.keys import digest
 
 KEY = "transcribe.asr"
+LONGEST_WINDOW = 600
+"""Seconds that a model hears at once at most."""
 NO_SPEECH_TOKENS = ("<|nospeech|>", "<|nocaptions|>")
 
 
@@ -36,6 +39,10 @@ class WhisperTranscriber:
         self._params = params
         self._folder = str(params.asr)
         self._detector_name, self._detect = detector()
+        with foreign(f"{KEY}: {self._folder}"):
+            self._read()
+
+    def _read(self) -> None:
         config = read_config(self._folder, KEY)
         if config.model_type != "whisper":
             raise MerError(f"{KEY}: {self._folder} holds '{config.model_type}', not Whisper")
@@ -46,6 +53,8 @@ class WhisperTranscriber:
             raise MerError(f"{KEY}: {self._folder}: {first_line(error)}") from None
         # Whisper hears a fixed window, 30 s in every published model: its positions times two frames of 10 ms.
         self._window = int(config.max_source_positions) * 2 * self._features.hop_length
+        if not RATE <= self._window <= LONGEST_WINDOW * RATE:
+            raise ValueError(f"hears {self._window / RATE:g} seconds at once, not from 1 to {LONGEST_WINDOW}")
 
     @cached_property
     def fingerprint(self) -> str:
@@ -132,8 +141,20 @@ class WhisperTranscriber:
             device=self._params.device,
             attn_implementation="eager",
         )
-        model.generation_config.max_length = model.config.max_target_positions
+        with foreign(f"{KEY}: {self._folder}: the model does not run"):
+            model.generation_config.max_length = model.config.max_target_positions
+            self._probe(model)
         return model
+
+    def _probe(self, model: Any) -> None:
+        """Run the model once on silence: what does not fit together raises here, not at the first clip."""
+        silence = self._features([np.zeros(RATE, np.float32)], sampling_rate=RATE, return_tensors="pt").input_features
+        first = torch.full((1, 1), int(model.config.decoder_start_token_id), device=model.device)
+        with torch.inference_mode():
+            heard = silence.to(model.device, model.dtype)
+            logits = model(input_features=heard, decoder_input_ids=first).logits
+        if not torch.isfinite(logits).all():
+            raise ValueError("it gives values that are not finite numbers")
 
     @cached_property
     def _has_word_times(self) -> bool:

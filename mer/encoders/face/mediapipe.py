@@ -45,7 +45,7 @@ class MediaPipeDetector:
         try:
             self._network = cv2.dnn.readNetFromTFLite(model)
             self._forward(np.zeros((LARGEST, LARGEST, 3), np.uint8))
-        except (cv2.error, ValueError):
+        except Exception:  # OpenCV's own error, SystemError, MemoryError, or outputs of another network
             raise MerError(
                 f"face.detector_model: {model} is not MediaPipe's short-range detector that OpenCV can read"
             ) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,16 @@ import torch
 from numpy.typing import NDArray
 
 from mer.encoders.face.crop_encoder import Crops
-from mer.encoders.face.preprocess import Preprocessing
+from mer.encoders.face.preprocess import LARGEST_SIDE, Preprocessing
 from mer.encoders.pretrained import first_line
 from mer.errors import MerError
+from mer.foreign import foreign
 from mer.params import FaceParams
 from mer.store.keys import digest
 
 KEY = "face.encoder"
 BILINEAR = 2
+LARGEST_BATCH = 4096
 
 
 class OnnxModel:
@@ -31,6 +34,10 @@ class OnnxModel:
 
     def __init__(self, params: FaceParams) -> None:
         """Raises `MerError` where the file is not such a network."""
+        with foreign(f"{KEY}: {params.encoder}"):
+            self._read(params)
+
+    def _read(self, params: FaceParams) -> None:
         self._path = params.encoder
         self._session = _session(self._path)
         inputs = self._session.get_inputs()
@@ -45,7 +52,10 @@ class OnnxModel:
         self._preprocessing = Preprocessing(size, None, BILINEAR, 1 / 255, mean, deviation)
         content = hashlib.sha256(Path(self._path).read_bytes()).hexdigest()
         self.fingerprint = digest("onnx-1", content, size, str(mean), str(deviation), self._output, self._bgr)
-        self.width = self.embed(np.zeros((1, size, size, 3), np.uint8)).shape[1]
+        black = self.embed(np.zeros((1, size, size, 3), np.uint8))
+        if not np.isfinite(black).all():
+            raise MerError(f"{KEY}: {self._path}: gives values that are not finite numbers")
+        self.width = black.shape[1]
 
     def embed(self, crops: Crops) -> NDArray[np.float32]:
         step = self._fixed_batch or len(crops)
@@ -97,6 +107,10 @@ def _layout(shape: list[int | str | None], size: int | None, path: str) -> tuple
     if len(fixed) > 1 or (size is not None and fixed and fixed != {size}):
         raise MerError(f"face.onnx.size: {path} takes input of shape {shape}, not squares of {size or 'one size'}")
     side = size or next(iter(fixed), None)
+    if side is not None and not 1 <= side <= LARGEST_SIDE:
+        raise MerError(f"{KEY}: {path} takes images of {side} pixels; at most {LARGEST_SIDE} can be")
+    if isinstance(shape[0], int) and not 0 <= shape[0] <= LARGEST_BATCH:
+        raise MerError(f"{KEY}: {path} takes {shape[0]} images at once; at most {LARGEST_BATCH} can be")
     if side is None:
         raise MerError(f"face.onnx.size: {path} takes images of any size; say which")
     return channels_last, shape[0] if isinstance(shape[0], int) else 0, side
@@ -115,5 +129,8 @@ def _normalisation(metadata: dict[str, str], params: FaceParams) -> tuple[tuple[
     values = []
     for given, name, default in ((params.onnx.mean, "image_mean", 0.0), (params.onnx.deviation, "image_std", 1.0)):
         read = tuple(json.loads(metadata[name])) if given is None and name in metadata else given
-        values.append(tuple(map(float, read)) if read is not None else (default,) * 3)
+        numbers = tuple(map(float, read)) if read is not None else (default,) * 3
+        if len(numbers) != 3 or not all(map(math.isfinite, numbers)) or (name == "image_std" and 0 in numbers):
+            raise MerError(f"{KEY}: {params.encoder}: {name} is not three finite numbers")
+        values.append(numbers)
     return values[0], values[1]

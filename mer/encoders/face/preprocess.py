@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,10 @@ from torch import Tensor
 from mer.encoders.face.resample import FILTERS, resize
 from mer.encoders.pretrained import first_line
 from mer.errors import MerError
+from mer.foreign import foreign
+
+LARGEST_SIDE = 4096
+"""Pixels of the square that a model sees."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,16 @@ def read_preprocessing(folder: str, key: str) -> Preprocessing:
     own = {"resize", "center_crop", "rescale", "normalize", "pad"} & set(vars(type(processor)))
     if not isinstance(processor, PilBackend) or own or getattr(processor, "do_pad", False):
         raise MerError(f"{key}: {folder}: {type(processor).__name__} is not a processor of faces that can be batched")
-    return _preprocessing(processor, f"{key}: {folder}/preprocessor_config.json")
+    source = f"{key}: {folder}/preprocessor_config.json"
+    with foreign(source):
+        found = _preprocessing(processor, source)
+        numbers = [found.scale, *found.mean, *found.deviation]
+        sides = [1 if found.side is None else found.side, *(found.crop or ())]
+        if len(found.mean) != 3 or len(found.deviation) != 3 or 0 in found.deviation:
+            raise ValueError("mean and deviation are not of three channels")
+        if not all(map(math.isfinite, numbers)) or not all(1 <= side <= LARGEST_SIDE for side in sides):
+            raise ValueError(f"numbers that no picture can have: {[*sides, *numbers]}")
+    return found
 
 
 def _preprocessing(processor: Any, source: str) -> Preprocessing:

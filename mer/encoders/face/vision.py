@@ -18,10 +18,13 @@ from mer.encoders.face.preprocess import read_preprocessing
 from mer.encoders.packed import pack_linear_layers
 from mer.encoders.pretrained import folder_digest, load_model, read_config
 from mer.errors import MerError
+from mer.foreign import foreign
 from mer.params import FaceParams
 from mer.store.keys import digest
 
 KEY = "face.encoder"
+PROBE = 32
+"""Side of the black crop that a model is tried on."""
 VERSION = 2
 """Raise when the same input and weights would give other features."""
 GOLDEN = "f7a47d7712f878c3"
@@ -48,6 +51,10 @@ class VisionModel:
     """
 
     def __init__(self, params: FaceParams) -> None:
+        with foreign(f"{KEY}: {params.encoder}"):
+            self._read(params)
+
+    def _read(self, params: FaceParams) -> None:
         self._params = params
         self._config = read_config(params.encoder, KEY)
         self._is_clip = self._config.model_type in ("clip", "clip_vision_model")
@@ -72,15 +79,22 @@ class VisionModel:
         if self._is_clip:
             shorten(model)
         pack_linear_layers(model)
+        with foreign(f"{KEY}: {params.encoder}: the model does not run"):
+            found = self._vectors(model, np.zeros((self.frames, PROBE, PROBE, 3), np.uint8))
+            if found.shape != (1, self.width) or not np.isfinite(found).all():
+                raise ValueError(f"it gives {list(found.shape)} instead of numbers [1, {self.width}]")
         return model
 
     def embed(self, crops: Crops) -> NDArray[np.float32]:
         """Vectors [n, width] of crops [n, S, S, 3], or for a video model of clips, [n * frames, S, S, 3]."""
-        pixels = self._preprocessing(crops, self._model.device).to(self._model.dtype)
+        return self._vectors(self._model, crops)
+
+    def _vectors(self, model: Any, crops: Crops) -> NDArray[np.float32]:
+        pixels = self._preprocessing(crops, model.device).to(model.dtype)
         if self.frames > 1:
             pixels = pixels.unflatten(0, (-1, self.frames))
         with torch.inference_mode():
-            output = self._model(pixel_values=pixels)
+            output = model(pixel_values=pixels)
         vectors = output.image_embeds.float() if self._is_clip else output.last_hidden_state.float().mean(dim=1)
         return np.asarray(vectors.cpu().numpy(), np.float32)
 

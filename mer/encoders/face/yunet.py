@@ -37,7 +37,7 @@ class YuNetDetector:
                 model, "", (STRIDE, STRIDE), SCORE_THRESHOLD, OVERLAP_THRESHOLD, top_k=500
             )
             self._network.detect(np.zeros((STRIDE, STRIDE, 3), np.uint8))
-        except cv2.error:
+        except Exception:  # OpenCV's own error, SystemError, MemoryError
             raise MerError(f"face.detector_model: {model} is not a YuNet network that OpenCV can read") from None
 
     def detect(self, image: Image, smallest: float) -> list[Detection]:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
 
+from mer.encoders.folder_check import check_finite, check_tensors, check_values
 from mer.encoders.pickles import load_pickle
 from mer.encoders.pretrained import quiet
 from mer.encoders.speech import fairseq_hubert
@@ -27,6 +28,7 @@ from mer.encoders.speech.folder import (
     write_preprocessor,
 )
 from mer.errors import MerError
+from mer.foreign import foreign
 from mer.store.keys import FileDigests
 
 _TRAINING_ONLY = frozenset({"masked_spec_embed"})
@@ -57,7 +59,7 @@ class Checkpoint:
             MerError: a weight is missing, extra or of the wrong shape; the line names it.
         """
         weights = dict(self.weights) if self.weights is not None else read_weights(self.path, self.family)
-        with torch.device("meta"):
+        with foreign(f"{self.path}: no model of this configuration can be made"), torch.device("meta"):
             model = FAMILIES[self.family].model(self.config)
         _check_weights(model, weights, self.path)
         model.load_state_dict({name: tensor.float() for name, tensor in weights.items()}, strict=False, assign=True)
@@ -117,9 +119,13 @@ def _read_fairseq(path: Path) -> Checkpoint:
     if not isinstance(weights, Mapping):
         hint = "; give the Hugging Face folder it lies in" if path.suffix == ".bin" else ""
         raise MerError(f"{path}: not a fairseq checkpoint: no 'model' in it{hint}")
-    config, normalize = fairseq_hubert.convert_config(contents, source=str(path))
-    epsilon = fairseq_hubert.NORMALIZE_EPSILON if normalize else None
-    return Checkpoint(path, config, epsilon, fairseq_hubert.convert_weights(weights, config))
+    check_tensors(weights, str(path))
+    check_finite(weights, str(path))
+    with foreign(f"{path}: its configuration"):
+        config, normalize = fairseq_hubert.convert_config(contents, source=str(path))
+        converted = fairseq_hubert.convert_weights(weights, config)
+    check_values(config.to_dict(), str(path))
+    return Checkpoint(path, config, fairseq_hubert.NORMALIZE_EPSILON if normalize else None, converted)
 
 
 def from_s3prl(contents: Mapping[str, Any]) -> dict[str, Any]:

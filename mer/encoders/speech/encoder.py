@@ -17,6 +17,7 @@ from mer.encoders.speech.checkpoint import Checkpoint, first_few, read_checkpoin
 from mer.encoders.speech.wav2vec import Wav2VecFamily
 from mer.encoders.speech.whisper import Whisper
 from mer.errors import ClipError, MerError
+from mer.foreign import foreign
 
 Dtype = Literal["float32", "bfloat16", "int8"]
 Waveform = NDArray[np.float32]
@@ -57,7 +58,7 @@ class SpeechEncoder:
         if dtype == "int8" and (checkpoint.family == "whisper" or self._device.type != "cpu"):
             raise MerError("audio.dtype: int8 is for HuBERT and its kin on a CPU; bfloat16 runs everywhere")
         model = checkpoint.model().to(self._device)
-        with WeightReads(used_weights(model)) as reads:
+        with foreign(f"{checkpoint.path}: the model does not run"), WeightReads(used_weights(model)) as reads:
             self._forward: Wav2VecFamily | Whisper = (
                 Whisper(model, checkpoint.path, kind, full_window=full_window)
                 if checkpoint.family == "whisper"
@@ -173,7 +174,8 @@ class SpeechEncoder:
             samples for samples in itertools.count(self.hop, self.hop) if self.frames(samples) >= PROBE_FRAMES
         )
         *_, last = self._forward.blocks([torch.zeros(min(samples, self.longest), device=self._device)])
-        self._forward.final(last)
+        if not torch.isfinite(self._forward.final(last)).all():
+            raise ValueError("it gives values that are not finite numbers")
 
     @torch.inference_mode()
     def _unpack(self, clips: list[Tensor], reduce: Callable[[Iterator[Tensor]], Tensor]) -> list[NDArray[np.float32]]:

@@ -20,6 +20,10 @@ from mer.errors import MerError
 NORMALIZE_EPSILON = 1e-5
 """fairseq normalises a waveform with `layer_norm`, whose epsilon is larger than transformers' 1e-7."""
 
+MOST_CONVOLUTIONS = 64
+LONGEST_EXPRESSION = 10_000
+"""Characters of `conv_feature_layers`."""
+
 _FAMILIES: dict[str, type[PretrainedConfig]] = {"hubert": HubertConfig, "wav2vec2": Wav2Vec2Config}
 
 NO_OTHER = (("conv_pos_batch_norm", False),)
@@ -107,9 +111,12 @@ def parse_convolutions(text: str, *, source: str) -> list[tuple[int, int, int]]:
     [(512, 10, 5), (512, 3, 2), (512, 3, 2)]
     """
     try:
+        if len(text) > LONGEST_EXPRESSION:
+            raise ValueError("too long")
         layers = [(int(width), int(kernel), int(stride)) for width, kernel, stride in _value(ast.parse(text).body[0])]
-    except (SyntaxError, ValueError, TypeError, IndexError):
-        raise MerError(f"{source}: conv_feature_layers is not a list of (width, kernel, stride): {text!r}") from None
+    except (SyntaxError, ValueError, TypeError, IndexError, RecursionError, MemoryError):
+        shown = repr(text)[:100]
+        raise MerError(f"{source}: conv_feature_layers is not a list of (width, kernel, stride): {shown}") from None
     if not layers:
         raise MerError(f"{source}: conv_feature_layers is empty")
     return layers
@@ -123,7 +130,10 @@ def _value(node: ast.AST) -> Any:
         case ast.BinOp(left=left, op=ast.Add(), right=right):
             return _value(left) + _value(right)
         case ast.BinOp(left=left, op=ast.Mult(), right=ast.Constant(value=int() as times)) if 0 <= times <= 64:
-            return _value(left) * times
+            items = _value(left)
+            if not isinstance(items, list) or len(items) * times > MOST_CONVOLUTIONS:
+                raise ValueError("too many")
+            return items * times
         case ast.expr():
             return ast.literal_eval(node)
     raise ValueError("not an expression")

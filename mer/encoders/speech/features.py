@@ -16,6 +16,7 @@ from mer.encoders.pretrained import pick_device
 from mer.encoders.speech.checkpoint import Checkpoint, digest, read_checkpoint
 from mer.encoders.speech.encoder import SpeechEncoder, Waveform
 from mer.errors import MerError
+from mer.foreign import foreign
 from mer.media.rate import SAMPLE_RATE
 from mer.params import AudioParams
 
@@ -41,14 +42,15 @@ class SpeechFeatures:
     def __init__(self, params: AudioParams) -> None:
         self._params = params
         config = self._checkpoint.config
-        depth = int(config.num_hidden_layers)
+        with foreign(f"audio.model: {params.model}: its configuration"):
+            depth, width = int(config.num_hidden_layers), int(config.hidden_size)
         for layer in params.layers:
             if not -depth <= layer < depth:
                 raise MerError(f"audio.layers: {layer} is out of range, {params.model} has {depth} blocks")
         # Block -1 and block depth - 1 are one; it counts once.
         self._layers = list(dict.fromkeys(layer % depth for layer in params.layers))
         together = len(self._layers) if params.combine == "concatenate" else 1
-        self._frame_width = int(config.hidden_size) * together
+        self._frame_width = width * together
 
     @property
     def dimensions(self) -> int:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 from transformers import (
@@ -27,10 +26,11 @@ from transformers import (
 )
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-from mer.encoders.folder_check import check_finite, check_folder, shards
+from mer.encoders.folder_check import check_finite, check_folder, check_tensors, shards
 from mer.encoders.pickles import load_pickle
 from mer.encoders.pretrained import refuse_peft
 from mer.errors import MerError
+from mer.foreign import foreign, read_json
 from mer.media.rate import SAMPLE_RATE
 
 log = logging.getLogger(__name__)
@@ -69,16 +69,14 @@ def read_config(folder: Path) -> PretrainedConfig:
         raise MerError(f"{folder}: no config.json; a Hugging Face folder holds config.json and model.safetensors")
     check_folder(folder, KEY)
     refuse_peft(folder, KEY)
-    values = _read_json(folder / "config.json")
+    values = read_json(folder / "config.json")
     family = FAMILIES.get(str(values.get("model_type")))
     if family is None:
         raise MerError(
             f"{folder}/config.json: model_type {values.get('model_type')!r} is none of {', '.join(FAMILIES)}"
         )
-    try:
+    with foreign(f"{folder}/config.json"):
         return family.config.from_dict(values)
-    except Exception as error:  # transformers' own checks raise many types
-        raise MerError(f"{folder}/config.json: {' '.join(str(error).split())}") from None
 
 
 def read_normalization(folder: Path, config: PretrainedConfig) -> float | None:
@@ -89,11 +87,14 @@ def read_normalization(folder: Path, config: PretrainedConfig) -> float | None:
     if not file.is_file():
         recipe = config.model_type == "data2vec-audio" or config.feat_extract_norm == "layer"
         return HUGGING_FACE_EPSILON if recipe else None
-    values = _read_json(file)
+    values = read_json(file)
     rate = values.get("sampling_rate", SAMPLE_RATE)
     if rate != SAMPLE_RATE:
         raise MerError(f"{file}: sampling_rate is {rate}; only {SAMPLE_RATE} Hz encoders can be used")
-    return float(values.get("normalize_epsilon", HUGGING_FACE_EPSILON)) if values.get("do_normalize", True) else None
+    epsilon = values.get("normalize_epsilon", HUGGING_FACE_EPSILON)
+    if isinstance(epsilon, bool) or not isinstance(epsilon, int | float) or not 0 < epsilon < 1:
+        raise MerError(f"{file}: normalize_epsilon: a number between 0 and 1 is needed (got {epsilon!r:.60})")
+    return float(epsilon) if values.get("do_normalize", True) else None
 
 
 def write_preprocessor(folder: Path, normalize_epsilon: float | None) -> None:
@@ -135,10 +136,9 @@ def read_weights(folder: Path, family: str) -> dict[str, Tensor]:
     """
     weights: dict[str, Tensor] = {}
     for file in _weight_files(folder):
-        try:
+        with foreign(f"{file}: not a file of weights"):
             weights |= load_file(file) if file.suffix == ".safetensors" else load_pickle(file)
-        except (SafetensorError, OSError) as error:
-            raise MerError(f"{file}: not a safetensors file: {error}") from None
+    check_tensors(weights, str(folder))
     weights = _new_weight_norm(_without_head(weights, family, folder))
     check_finite(weights, str(folder))
     return weights
@@ -160,13 +160,3 @@ def _new_weight_norm(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """Older files name a weight-normed convolution's parts weight_g and weight_v."""
     parts = {"weight_g": "parametrizations.weight.original0", "weight_v": "parametrizations.weight.original1"}
     return {re.sub(r"weight_[gv]$", lambda part: parts[part[0]], name): tensor for name, tensor in weights.items()}
-
-
-def _read_json(file: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise MerError(f"{file}: not valid JSON: {error}") from None
-    if not isinstance(values, dict):
-        raise MerError(f"{file}: not a JSON object")
-    return values

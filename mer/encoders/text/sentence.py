@@ -5,7 +5,6 @@ Convolutions over words of 2, 3 and 5, their outputs summed over the sentence, t
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,13 +12,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
 from mer.encoders.base import Features, absent
+from mer.encoders.folder_check import check_values
 from mer.encoders.pretrained import folder_digest
 from mer.errors import MerError
+from mer.foreign import foreign, read_json
 from mer.params import TextParams
 from mer.store.keys import digest
 
@@ -39,8 +39,8 @@ Floats = NDArray[np.float32]
 def is_sentence_encoder(folder: Path) -> bool:
     """Whether a folder holds this encoder."""
     try:
-        return bool(json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"] == MODEL_TYPE)
-    except (OSError, ValueError, KeyError, TypeError):
+        return bool(read_json(folder / "config.json").get("model_type") == MODEL_TYPE)
+    except MerError:
         return False
 
 
@@ -52,12 +52,11 @@ class SentenceEncoder:
         self._folder = Path(params.encoder)
         if params.frames:
             raise MerError(f"text.frames: {self._folder} gives one vector a sentence, none a token")
-        config = json.loads((self._folder / "config.json").read_text(encoding="utf-8"))
-        try:
+        config = read_json(self._folder / "config.json", f"{KEY}: {self._folder}/config.json")
+        check_values(config, f"{KEY}: {self._folder}/config.json")
+        with foreign(f"{KEY}: {self._folder}"):
             self.dimensions = int(config["hidden_size"])
             self._tokenizer: Any = Tokenizer.from_file(str(self._folder / "tokenizer.json"))
-        except Exception as error:  # tokenizers raises Exception itself
-            raise MerError(f"{KEY}: {self._folder}: {error}") from None
 
     @cached_property
     def fingerprint(self) -> str:
@@ -77,10 +76,12 @@ class SentenceEncoder:
 
     @cached_property
     def _network(self) -> Network:
-        try:
-            return Network(load_file(self._folder / "model.safetensors"))
-        except (OSError, KeyError, SafetensorError) as error:
-            raise MerError(f"{KEY}: {self._folder}/model.safetensors: {error}") from None
+        with foreign(f"{KEY}: {self._folder}/model.safetensors"):
+            network = Network(load_file(self._folder / "model.safetensors"))
+            found = network(np.zeros(3, np.int64))
+            if found.shape != (self.dimensions,) or not np.isfinite(found).all():
+                raise ValueError(f"it gives {list(found.shape)} instead of {self.dimensions} numbers")
+        return network
 
 
 class Network:

@@ -10,14 +10,13 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.utils.extmath import randomized_svd
 from threadpoolctl import threadpool_limits
 
 from mer.encoders.base import Features, absent
-from mer.errors import MerError
+from mer.foreign import foreign
 from mer.params import TextParams
 
 VERSION = 1
@@ -97,12 +96,19 @@ class TfidfTextEncoder:
     def load(cls, folder: str | Path) -> TfidfTextEncoder:
         """Read what `save` wrote; `MerError` names the folder where it is missing or damaged."""
         folder = Path(folder)
-        try:
+        with foreign(f"{folder}: not a fitted TF-IDF encoder"):
             config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
             weights = load_file(folder / WEIGHTS)
-            return cls(config["vocabulary"], tuple(config["ngrams"]), weights["idf"], weights["components"])
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-            raise MerError(f"{folder}: not a fitted TF-IDF encoder: {error}") from None
+            idf, components, words = weights["idf"], weights["components"], config["vocabulary"]
+            if components.ndim != 2 or not idf.shape == components.shape[1:] == (len(words),):
+                raise ValueError("its parts are not of one size")
+            if not all(isinstance(word, str) for word in words):
+                raise ValueError("its vocabulary is no text")
+            if not (np.isfinite(idf).all() and np.isfinite(components).all()):
+                raise ValueError("it holds values that are not finite numbers")
+            encoder = cls(words, tuple(config["ngrams"]), idf, components)
+            encoder.encode(["a"])
+            return encoder
 
 
 def _vectorizer(ngrams: tuple[int, int], **settings: object) -> TfidfVectorizer:

@@ -16,6 +16,7 @@ from mer.encoders.packed import pack_linear_layers
 from mer.encoders.pretrained import folder_digest, load_model, read_config
 from mer.encoders.text.tokens import Tokenizer, Tokens, pad
 from mer.errors import MerError
+from mer.foreign import foreign
 from mer.params import TextParams
 from mer.store.keys import digest
 
@@ -34,6 +35,10 @@ class TransformerTextEncoder:
     """
 
     def __init__(self, params: TextParams) -> None:
+        with foreign(f"{KEY}: {params.encoder}"):
+            self._read(params)
+
+    def _read(self, params: TextParams) -> None:
         self._params = params
         folder = params.encoder
         self._config = _text_config(folder, params)
@@ -100,7 +105,18 @@ class TransformerTextEncoder:
         rows = model.get_input_embeddings().num_embeddings
         if self._tokenizer.size > rows:
             raise MerError(f"{KEY}: {params.encoder}: the tokenizer has {self._tokenizer.size} words, the model {rows}")
+        with foreign(f"{KEY}: {params.encoder}: the model does not run"):
+            self._probe(model)
         return model
+
+    def _probe(self, model: Any) -> None:
+        """Run the model once on a token: what does not fit together raises here, not at the first clip."""
+        ids = torch.zeros(1, 1, dtype=torch.long, device=model.device)
+        with torch.inference_mode():
+            states = model(input_ids=ids, attention_mask=torch.ones_like(ids), output_hidden_states=True).hidden_states
+            found = _sum([states[number] for number in self._states], ids.device)
+        if found.shape != (1, 1, self.dimensions) or not torch.isfinite(found).all():
+            raise ValueError(f"it gives {list(found.shape)} instead of numbers [1, 1, {self.dimensions}]")
 
 
 def _text_config(folder: str, params: TextParams) -> PretrainedConfig:
