@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from mer.errors import MerError
 from mer.params import Params, load_params
 
 FOLDER = Path("data/links")
@@ -84,6 +86,14 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
+def main() -> None:
+    try:
+        params = load_params()
+        for name in READ_BY:
+            link(name, params)
+    except (MerError, OSError) as error:
+        sys.exit(f"error: {error}")
+
+
 if __name__ == "__main__":
-    for name in READ_BY:
-        link(name, load_params())
+    main()

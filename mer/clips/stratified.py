@@ -1,4 +1,4 @@
-"""Stratified folds, as scikit-learn's StratifiedKFold and StratifiedGroupKFold (shuffled) deal them: the same, bit for bit.
+"""Stratified folds, as scikit-learn's StratifiedKFold and StratifiedGroupKFold (shuffled) deal them, bit for bit.
 
 Written out here because importing scikit-learn costs the stage that deals folds most of its time.
 """
@@ -27,7 +27,7 @@ def deal(labels: NDArray[Any], folds: int, seed: int) -> NDArray[np.int64]:
 
 
 def deal_groups(labels: NDArray[Any], groups: NDArray[Any], folds: int, seed: int) -> NDArray[np.int64]:
-    """A fold for each of N clips, whole groups together: those of uneven classes first, each where it evens out most."""
+    """A fold for each of N clips, whole groups together: uneven ones first, each where it evens out most."""
     _, classes, totals = np.unique(labels, return_inverse=True, return_counts=True)
     names, of = np.unique(groups, return_inverse=True)
     counts = np.zeros((len(names), len(totals)))  # [G, C]
@@ -45,7 +45,7 @@ def deal_groups(labels: NDArray[Any], groups: NDArray[Any], folds: int, seed: in
 
 
 def _best(held: NDArray[np.float64], more: NDArray[np.float64], totals: NDArray[np.int64]) -> int:
-    """The fold that evens the classes out most when it takes `more`; of equals, the one that then holds fewest clips."""
+    """The fold that evens the classes out most when it takes `more`; of equals, the one with fewest clips."""
     best, least, fewest = 0, inf, inf
     for fold in range(len(held)):
         held[fold] += more

@@ -41,12 +41,8 @@ class Disk:
         elif harm == "read-only":
             assert _mount("-o", "remount,ro", str(self.folder))
         else:
-            with open(self.folder / "ballast", "wb", buffering=0) as file:
-                try:
-                    while file.write(bytes(4096)):
-                        pass
-                except OSError as error:
-                    assert error.errno == errno.ENOSPC
+            with pytest.raises(OSError, match="No space"):
+                _fill(self.folder / "ballast")
 
     def mend(self) -> None:
         if not self.own:
@@ -61,6 +57,12 @@ class Disk:
 
 
 CREATE = journal.create
+
+
+def _fill(path: Path) -> None:
+    with open(path, "wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
 
 
 def _mount(*options: str) -> bool:
@@ -131,7 +133,9 @@ def test_a_spoilt_disk_ends_each_stage_with_one_line_and_keeps_what_was_finished
     with pytest.raises(SystemExit) as exited:
         stage.run(lambda params: run_stage() and None)
     said = str(exited.value)
-    assert said.startswith("error: ") and SAYS[harm] in said and "\n" not in said
+    assert said.startswith("error: ")
+    assert SAYS[harm] in said
+    assert "\n" not in said
     assert not manifest.exists()
     assert sorted(rows_of(tmp_path / "cache", step)) == sorted(kept)
     disk.mend()

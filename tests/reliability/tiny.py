@@ -25,22 +25,28 @@ PARAMS: dict[str, dict[str, Any]] = {
     "decode": {"frames": 2},
     "audio": {"model": "hubert", "layers": [-1]},
     "text": {"dimensions": 4},
-    "model": {"modalities": ["audio", "text"], "width": 8, "heads": 2, "normalise": ["corpus"], "components": 8, "threads": 1},
+    "model": {
+        "modalities": ["audio", "text"],  # no picture shows a face
+        "width": 8,
+        "heads": 2,
+        "normalise": ["corpus"],
+        "components": 8,
+        "threads": 1,
+    },
     "pretrain": {"epochs": 1, "held_out": 0},
-    "self_train": {"rounds": 0, "steps": 2, "families": ["linear"], "batch_size": 8},
+    "self_train": {"rounds": 1, "steps": 2, "families": ["linear"], "batch_size": 8},
     "evaluate": {"bootstrap": 100},
 }
 
 
-def make_corpus(folder: Path, clips: int = CLIPS, seconds: float = 0.6, **options: Any) -> Path:
+def make_corpus(folder: Path, clips: int = CLIPS, seconds: float = 0.6) -> Path:
     """Clips that differ in sound and length: of three, one is unlabeled."""
     folder.mkdir(parents=True)
     rows = ["clip_id,split,label,group,transcript"]
     for number in range(clips):
         level = 0.1 + 0.7 * number / clips
-        write_clip(
-            folder / f"c{number:02d}.mp4", seconds=seconds + 0.04 * number, levels=(level, level), rate=16_000, **options
-        )
+        length, path = seconds + 0.04 * number, folder / f"c{number:02d}.mp4"
+        write_clip(path, seconds=length, levels=(level, level), rate=16_000)
         split = "unlabeled" if number % 3 == 2 else "labeled"
         label = "" if split == "unlabeled" else ["happy", "sad"][number % 2]
         rows.append(f"c{number:02d},{split},{label},g{number % 6},text {number} of {['joy', 'woe'][number % 2]}")
@@ -48,8 +54,8 @@ def make_corpus(folder: Path, clips: int = CLIPS, seconds: float = 0.6, **option
     return folder
 
 
-def make_workspace(folder: Path, corpus: Path) -> Path:
-    """A git repository of its own with the code as it lies here, and params for `corpus`."""
+def make_workspace(folder: Path, corpus: Path, **sections: dict[str, Any]) -> Path:
+    """A git repository of its own with the code as it lies here, and params for `corpus`; `sections` change others."""
     import torch
     from transformers import HubertConfig, HubertModel
 
@@ -66,8 +72,9 @@ def make_workspace(folder: Path, corpus: Path) -> Path:
     torch.manual_seed(0)
     save(HubertModel(HubertConfig(**TINY)), folder / "hubert")
     params = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
-    for section, values in {**PARAMS, "corpus": {**PARAMS["corpus"], "root": str(corpus)}}.items():
-        params[section] |= values
+    for changes in (PARAMS, {"corpus": {"root": str(corpus)}}, sections):
+        for section, values in changes.items():
+            params[section] |= values
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     call(folder, "git", "init", "--quiet")
     commit(folder)

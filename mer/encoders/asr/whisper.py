@@ -22,6 +22,10 @@ from mer.params import TranscribeParams
 from mer.store.keys import digest
 
 KEY = "transcribe.asr"
+VERSION = 2
+"""Raise when the same sound would give another transcript."""
+GOLDEN = "43a80c6167af7c62"
+"""What a fixed input gave under this version: see tests/golden.py."""
 NO_SPEECH_TOKENS = ("<|nospeech|>", "<|nocaptions|>")
 
 
@@ -50,7 +54,7 @@ class WhisperTranscriber:
     @cached_property
     def fingerprint(self) -> str:
         decides = self._params.model_dump(include={"language", "dtype"})
-        return digest("whisper-2", folder_digest(self._folder), decides, self._detector_name)
+        return digest(f"whisper-{VERSION}", folder_digest(self._folder), decides, self._detector_name)
 
     def transcribe(self, batch: Sequence[NDArray[np.float32]]) -> list[Transcript]:
         """The transcript of each waveform, float32 [samples] at 16 kHz in [-1, 1]."""
