@@ -35,9 +35,14 @@ def end_with(pids: Sequence[int], end: Callable[[], object] = lambda: os._exit(1
     threading.Thread(target=_watch, args=(list(pids), end), name="mer-lifeline", daemon=True).start()
 
 
-def end_with_parent() -> None:
-    """End this process as soon as its parent has."""
-    end_with([os.getppid()])
+def end_with_parent(parent: int) -> None:
+    """End this process as soon as its parent has; `parent` is the process id that the parent itself has told.
+
+    Asked for here it may be another's: where the parent died while this process began, that of who adopted it.
+    """
+    if os.getppid() != parent:
+        os._exit(1)
+    end_with([parent])
 
 
 def _watch(pids: list[int], end: Callable[[], object]) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
+from mer.clips.stratified import deal, deal_groups
 from mer.errors import MerError
 
 LEAST = 3
@@ -40,9 +38,8 @@ def assign_folds(rows: pd.DataFrame, folds: int, seed: int) -> NDArray[np.int64]
         raise MerError(
             f"'corpus.folds': {folds} folds for {len(labeled)} labeled clips; {_advice(len(labeled), 'labeled clips')}"
         )
-    labels = rows["label"].to_numpy(dtype=object)[labeled].astype(str)
+    labels = _rare_merged(rows["label"].to_numpy(dtype=object)[labeled].astype(str), folds)
     known = rows["group"].iloc[labeled]
-    splitter: StratifiedGroupKFold | StratifiedKFold
     if known.notna().any():
         groups = known.astype(object).where(known.notna(), rows["clip_id"].iloc[labeled]).to_numpy()
         if len(set(groups)) < folds:
@@ -50,14 +47,9 @@ def assign_folds(rows: pd.DataFrame, folds: int, seed: int) -> NDArray[np.int64]
                 f"'corpus.folds': {folds} folds for {len(set(groups))} groups of labeled clips, and a group is never "
                 f"split; {_advice(len(set(groups)), 'groups')}"
             )
-        splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+        result[labeled] = deal_groups(labels, groups, folds, seed)
     else:
-        groups = None
-        splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # a class rarer than `folds` is allowed
-        for fold, (_, held_out) in enumerate(splitter.split(labels, _rare_merged(labels, folds), groups)):
-            result[labeled[held_out]] = fold
+        result[labeled] = deal(labels, folds, seed)
     return result
 
 
@@ -66,6 +58,6 @@ def _advice(most: int, of: str) -> str:
 
 
 def _rare_merged(labels: NDArray[np.str_], folds: int) -> NDArray[np.str_]:
-    """Labels with the classes rarer than `folds` merged, as scikit-learn refuses to stratify when all are rare."""
+    """Labels, all taken for one class where every class is rarer than `folds`: there is nothing to stratify."""
     names, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
     return np.where(counts < folds, "", names)[inverse] if (counts < folds).all() else labels

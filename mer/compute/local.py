@@ -159,7 +159,7 @@ class _Pool:
 
     def _start(self) -> Executor:
         context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(self.workers, context, initializer=_begin, initargs=(self.worker,))
+        return ProcessPoolExecutor(self.workers, context, initializer=_begin, initargs=(self.worker, os.getpid()))
 
 
 _loaded: Work[Any, Any] | None = None
@@ -168,10 +168,10 @@ _fault: Exception | None = None
 """Why it has none: raised where the batch is asked for, because a pool tells nothing of how its processes began."""
 
 
-def _begin(worker: Worker[Any, Any]) -> None:
+def _begin(worker: Worker[Any, Any], parent: int) -> None:
     global _loaded, _fault
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
-    end_with_parent()  # without this, a killed run leaves its processes waiting for work for ever
+    end_with_parent(parent)  # without this, a killed run leaves its processes waiting for work for ever
     try:
         _loaded = worker.setup()
     except Exception as error:

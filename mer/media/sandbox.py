@@ -122,7 +122,7 @@ class _Worker:
             start_new_session=True,  # Ctrl-C is for the parent
         )
         try:
-            self.ask(params.model_dump(), START_SECONDS)
+            self.ask({**params.model_dump(), "parent": os.getpid()}, START_SECONDS)
         except errors.KilledError:
             self.kill()
             raise

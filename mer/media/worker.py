@@ -45,7 +45,7 @@ def main() -> None:
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_CORE, 0)
     confine()
-    end_with_parent()  # after it: what holds for this thread holds for those that it starts
+    end_with_parent(config["parent"])  # after it: what holds for this thread holds for those that it starts
     _send(answers, {"ready": True})
     params = SimpleNamespace(**config)
     for line in iter(requests.readline, b""):

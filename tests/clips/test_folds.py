@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from mer.clips.folds import assign_folds
+from mer.clips.stratified import deal, deal_groups
 from mer.errors import MerError
 
 
@@ -68,3 +69,23 @@ def test_no_labeled_clip_no_folds():
 def test_says_what_to_change(labels, groups, message):
     with pytest.raises(MerError, match=message):
         assign_folds(table(labels, groups), 5, seed=0)
+
+
+@pytest.mark.filterwarnings("ignore:The least populated class")
+@pytest.mark.parametrize("seed", range(30))
+def test_folds_are_those_of_scikit_learn(seed):
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    draw = np.random.default_rng(seed)
+    count, folds = int(draw.integers(20, 400)), int(draw.integers(3, 8))
+    labels = draw.choice(["sad", "happy", "angry", "calm"], count, p=[0.5, 0.3, 0.15, 0.05])
+    groups = np.array([f"g{n}" for n in draw.integers(0, draw.integers(folds, count), count)], dtype=object)
+    groups[:folds] = [f"only {n}" for n in range(folds)]
+    theirs = np.empty(count, int)
+    for fold, (_, held_out) in enumerate(StratifiedKFold(folds, shuffle=True, random_state=seed).split(labels, labels)):
+        theirs[held_out] = fold
+    assert (deal(labels, folds, seed) == theirs).all()
+    whole = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    for fold, (_, held_out) in enumerate(whole.split(labels, labels, groups)):
+        theirs[held_out] = fold
+    assert (deal_groups(labels, groups, folds, seed) == theirs).all()

@@ -15,6 +15,10 @@ EYES = [0.75, 0.4, 0.25, 0.3]  # x, y of the right eye in the image, then of the
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
+    return write_cells(tmp_path_factory.mktemp("yunet") / "cells.onnx")
+
+
+def write_cells(path):
     nodes, weights, outputs = [], [], []
 
     def output(name, stride, channels, brightness, constant):
@@ -37,7 +41,6 @@ def model(tmp_path_factory):
         output(f"kps_{stride}", stride, 10, 0.0, EYES + [0.5] * 6)
     image = helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 3, 64, 64])
     graph = helper.make_graph(nodes, "cells", [image], outputs, weights)
-    path = tmp_path_factory.mktemp("yunet") / "cells.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
     return str(path)
 

@@ -7,34 +7,25 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import pandas as pd
 import pytest
 
 from mer import stage
 from mer.clips import write_clips
 from mer.errors import MerError
-from mer.extraction import per_clip, transcripts
-from mer.extraction.audio import extract_audio
+from mer.extraction import per_clip
 from mer.extraction.decode import decode_corpus
-from mer.extraction.face import extract_face
 from mer.extraction.media import Media
 from mer.extraction.per_clip import Content, Done, Limits, Place, Step, run_per_clip
 from mer.extraction.sources import file_digests
-from mer.extraction.text import extract_text
-from mer.extraction.transcripts import transcribe_corpus
-from mer.media import encode
 from mer.params import ComputeParams, Params
 from mer.store import journal
 from mer.store.cache import Failure, ShardCache
 from mer.store.fill import FillReport
 from mer.store.location import cache_root
 from mer.store.manifest import Made, read_manifest
-from tests.encoders.speech_models import TINY, save
 from tests.extraction.machine import SCHEMA, Doomed, Unready, Upper
-from tests.extraction.making import make_media
-from tests.extraction.test_transcripts import Counter
+from tests.extraction.steps import STEPS, make_hubert, stage_of
 from tests.media.making import write_clip
 
 ROOT = Path(__file__).parents[2]
@@ -152,43 +143,9 @@ def test_a_full_disk_is_one_line_and_keeps_what_was_finished(
     assert done.computed + done.cached == 12
 
 
-STEPS = ["decode", "transcripts", "face_crops", "face", "audio", "text"]
-
-
 @pytest.fixture(scope="module")
 def hubert(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    import transformers
-
-    folder = tmp_path_factory.mktemp("hubert")
-    save(transformers.HubertModel(transformers.HubertConfig(**TINY)), folder)
-    return folder
-
-
-def media_of_one_clip(data: Path) -> Media:
-    jpeg = cv2.imencode(".jpg", np.full((120, 160, 3), 90, np.uint8))[1].tobytes()
-    sound = encode.flac(np.sin(np.arange(16_000) / 20).astype(np.float32) / 2)
-    of = {"audio": sound, "frames": [jpeg], "timestamps": [0.0], "width": 160, "height": 120}
-    return make_media(data, {"one": of})
-
-
-def stage_of(step: str, tmp_path: Path, hubert: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], object]:
-    """The stage that runs a step, on one clip."""
-    one, data = ComputeParams(workers=1), tmp_path / "data"
-    params = Params.model_validate({"audio": {"model": str(hubert), "layers": [-1]}, "transcribe": {"asr": "whisper"}})
-    if step == "decode":
-        write_clip(tmp_path / "one.mp4", seconds=0.2)
-        clips = pd.DataFrame({"clip_id": ["one"], "path": ["one.mp4"], "sha256": None})
-        return lambda: decode_corpus(clips, tmp_path, params.decode, one, data)
-    media = media_of_one_clip(data)
-    if step == "transcripts":
-        monkeypatch.setattr(transcripts, "load_transcriber", lambda params: Counter())
-        return lambda: transcribe_corpus({"one": None}, media, params.transcribe, one, media.place)
-    if step == "audio":
-        return lambda: extract_audio(media, params.audio, one, media.place)
-    if step == "text":
-        splits = pd.DataFrame({"clip_id": ["one"], "split": ["labeled"]})
-        return lambda: extract_text(splits, {"one": "你好"}, params.text, one, media.place)
-    return lambda: extract_face(media, params.face, one, media.place)
+    return make_hubert(tmp_path_factory.mktemp("hubert"))
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -79,6 +79,31 @@ def test_two_seconds_after_a_kill_no_process_is_left(
     assert not (workspace / "out").exists()
 
 
+def test_a_worker_whose_stage_dies_while_it_begins_is_no_orphan(workspace: Path, started: list[Marked]) -> None:
+    (workspace / "params.yaml").write_text("compute: {workers: 2}")
+    run = Marked(sys.executable, "stage.py", cwd=workspace)
+    started.append(run)
+    assert wait_for(lambda: sum("spawn_main" in command for command in run.alive().values()) > 0, 60)
+    run.kill()
+    assert wait_for(lambda: not run.alive(), 60), run.alive()
+
+
+def test_a_process_that_was_adopted_before_it_asked_ends(tmp_path: Path, started: list[Marked]) -> None:
+    child = """
+import os, sys, time
+from mer.lifeline import end_with_parent
+while os.getppid() == int(sys.argv[1]):
+    time.sleep(0.01)
+end_with_parent(int(sys.argv[1]))
+time.sleep(60)
+"""
+    code = f"import os, subprocess, sys; subprocess.Popen([sys.executable, '-c', {child!r}, str(os.getpid())])"
+    run = Marked(*python(code), cwd=tmp_path)
+    started.append(run)
+    assert run.process.wait() == 0
+    assert wait_for(lambda: not run.alive(), 20), run.alive()
+
+
 def test_a_decoder_in_the_middle_of_a_clip_ends_with_its_stage(tmp_path: Path, started: list[Marked]) -> None:
     clip = write_clip(tmp_path / "long.mp4", seconds=40, size=(1280, 720))
     code = f"""

@@ -25,6 +25,10 @@ from mer.store.keys import digest
 KEY = "transcribe.asr"
 LONGEST_WINDOW = 600
 """Seconds that a model hears at once at most."""
+VERSION = 2
+"""Raise when the same sound would give another transcript."""
+GOLDEN = "43a80c6167af7c62"
+"""What a fixed input gave under this version: see tests/golden.py."""
 NO_SPEECH_TOKENS = ("<|nospeech|>", "<|nocaptions|>")
 
 
@@ -59,7 +63,7 @@ class WhisperTranscriber:
     @cached_property
     def fingerprint(self) -> str:
         decides = self._params.model_dump(include={"language", "dtype"})
-        return digest("whisper-2", folder_digest(self._folder), decides, self._detector_name)
+        return digest(f"whisper-{VERSION}", folder_digest(self._folder), decides, self._detector_name)
 
     def transcribe(self, batch: Sequence[NDArray[np.float32]]) -> list[Transcript]:
         """The transcript of each waveform, float32 [samples] at 16 kHz in [-1, 1]."""

@@ -13,6 +13,10 @@ from numpy.typing import NDArray
 from mer.encoders.face.detection import Detection, Image
 from mer.errors import MerError
 
+VERSION = 1
+"""Raise when the same image would give other faces."""
+GOLDEN = "9123772a58393a09"
+"""What a fixed input gave under this version: see tests/golden.py."""
 WINDOW = 24
 """Side in pixels at which the smallest face is searched. The network was trained on images of 128 pixels, with faces
 of about this size and more; it is convolutional, and so reads images of any size."""
@@ -41,7 +45,9 @@ class MediaPipeDetector:
         digest = hashlib.sha256(content).hexdigest()
         if sha256 is not None and digest != sha256.lower():
             raise MerError(f"face.detector_sha256: {model} has {digest}")
-        self.fingerprint = f"mediapipe-1:{digest}:{WINDOW}:{SCORE_THRESHOLD}:{OVERLAP_THRESHOLD}:{cv2.__version__}"
+        self.fingerprint = (
+            f"mediapipe-{VERSION}:{digest}:{WINDOW}:{SCORE_THRESHOLD}:{OVERLAP_THRESHOLD}:{cv2.__version__}"
+        )
         try:
             self._network = cv2.dnn.readNetFromTFLite(model)
             self._forward(np.zeros((LARGEST, LARGEST, 3), np.uint8))

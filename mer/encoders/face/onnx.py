@@ -21,6 +21,10 @@ from mer.params import FaceParams
 from mer.store.keys import digest
 
 KEY = "face.encoder"
+VERSION = 1
+"""Raise when the same crops would give other vectors."""
+GOLDEN = "?"
+"""What a fixed input gave under this version: see tests/golden.py."""
 BILINEAR = 2
 LARGEST_BATCH = 4096
 
@@ -51,7 +55,7 @@ class OnnxModel:
         self._bgr = params.onnx.channels == "bgr"
         self._preprocessing = Preprocessing(size, None, BILINEAR, 1 / 255, mean, deviation)
         content = hashlib.sha256(Path(self._path).read_bytes()).hexdigest()
-        self.fingerprint = digest("onnx-1", content, size, str(mean), str(deviation), self._output, self._bgr)
+        self.fingerprint = digest(f"onnx-{VERSION}", content, size, str(mean), str(deviation), self._output, self._bgr)
         black = self.embed(np.zeros((1, size, size, 3), np.uint8))
         if not np.isfinite(black).all():
             raise MerError(f"{KEY}: {self._path}: gives values that are not finite numbers")

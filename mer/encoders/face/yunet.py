@@ -11,6 +11,10 @@ import numpy as np
 from mer.encoders.face.detection import Detection, Image
 from mer.errors import MerError
 
+VERSION = 1
+"""Raise when the same image would give other faces."""
+GOLDEN = "f61a8bd40b11e4d2"
+"""What a fixed input gave under this version: see tests/golden.py."""
 WINDOW = 20
 """Side in pixels at which the smallest face is searched; the network finds faces from about 10 pixels."""
 STRIDE = 32
@@ -31,7 +35,7 @@ class YuNetDetector:
         digest = hashlib.sha256(content).hexdigest()
         if sha256 is not None and digest != sha256.lower():
             raise MerError(f"face.detector_sha256: {model} has {digest}")
-        self.fingerprint = f"yunet-1:{digest}:{SCORE_THRESHOLD}:{OVERLAP_THRESHOLD}:{cv2.__version__}"
+        self.fingerprint = f"yunet-{VERSION}:{digest}:{SCORE_THRESHOLD}:{OVERLAP_THRESHOLD}:{cv2.__version__}"
         try:
             self._network = cv2.FaceDetectorYN.create(
                 model, "", (STRIDE, STRIDE), SCORE_THRESHOLD, OVERLAP_THRESHOLD, top_k=500
