@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from tests.training.synthetic import CLASSES, make_features
+from tests.learning.synthetic import CLASSES, make_features
 
 from mer.about import MARK, describe, is_synthetic
 from mer.params import Params
