@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from tests.learning.synthetic import CLASSES, make_features
 
 from mer.about import MARK, describe, is_synthetic
 from mer.params import Params
+from tests.learning.synthetic import CLASSES, make_features
 
 
 def told(params, wrong=0):
