@@ -136,7 +136,7 @@ def read_weights(folder: Path, family: str) -> dict[str, Tensor]:
     """
     weights: dict[str, Tensor] = {}
     for file in _weight_files(folder):
-        with foreign(f"{file}: not a file of weights"):
+        with foreign(f"{file}: not a {'safetensors file' if file.suffix == '.safetensors' else 'file of weights'}"):
             weights |= load_file(file) if file.suffix == ".safetensors" else load_pickle(file)
     check_tensors(weights, str(folder))
     weights = _new_weight_norm(_without_head(weights, family, folder))
