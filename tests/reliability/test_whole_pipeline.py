@@ -14,8 +14,6 @@ import pytest
 from tests.encoders.test_face_vision import vit
 from tests.reliability.tiny import CLIPS, DVC, call, commit, make_corpus, make_workspace, results
 
-pytestmark = pytest.mark.xdist_group("whole pipeline")
-
 
 @dataclass(frozen=True)
 class Finished:
