@@ -86,10 +86,16 @@ def train_members(
     for start in range(0, len(sets), TOGETHER):
         part = sets[start : start + TOGETHER]
         stacks.append((part, [_seeded(make, params.self_train.seed, one) for one in part]))
-    workers = params.model.threads or os.cpu_count() or 1
-    # Threads of our own, each with one of torch's: OpenMP's would spin while they wait for each other.
-    with ThreadPoolExecutor(workers, initializer=partial(torch.set_num_threads, 1)) as pool:
-        found = list(pool.map(lambda one: _train_stack(one[1], one[0], sources, classes, params), stacks))
+    workers = min(params.model.threads or os.cpu_count() or 1, len(stacks))
+
+    def train(stack: tuple[Sequence[LearningSet], list[nn.Module]]) -> Members:
+        return _train_stack(stack[1], stack[0], sources, classes, params)
+
+    if workers == 1:
+        found = [train(stack) for stack in stacks]
+    else:  # threads of our own, each with one of torch's: OpenMP's would spin while they wait for each other
+        with ThreadPoolExecutor(workers, initializer=partial(torch.set_num_threads, 1)) as pool:
+            found = list(pool.map(train, stacks))
     joined = {name: torch.cat([one.stack[name] for one in found]) for name in found[0].stack}
     return Members(found[0].architecture, joined, np.concatenate([one.losses for one in found]))
 
