@@ -72,7 +72,7 @@ def test_a_loss_that_is_no_number_ends_training_with_the_key_to_change(monkeypat
     pretrained = pretrain(features, params)
     usual = members.member_losses
     monkeypatch.setattr(members, "member_losses", lambda *arguments: usual(*arguments) * float("nan"))
-    with pytest.raises(MerError, match=r"lower self_train\.learning_rate"):
+    with pytest.raises(MerError, match=r"lower 'self_train\.learning_rate'"):
         self_train(features, pretrained, params)
 
 

@@ -259,7 +259,7 @@ def test_a_folder_of_ones_own_is_added_with_its_origin(tmp_path):
     ("files", "words"),
     [
         ({}, "no config.json"),
-        ({"config.json": "{}", "model.safetensors": ""}, "no JSON with a model_type"),
+        ({"config.json": "{}", "model.safetensors": ""}, "no model_type in it"),
         ({"config.json": '{"model_type": "bert"}'}, "beside config.json"),
     ],
 )
