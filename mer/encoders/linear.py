@@ -16,8 +16,8 @@ from transformers.activations import GELUActivation
 
 Activation = Callable[[Tensor], Tensor]
 LEAST_ROWS = {torch.float32: 2, torch.bfloat16: 64}
-"""From so many rows on oneDNN's products of a row are the same, whatever stands beside it. With AMX (Sapphire Rapids on) up
-to 32 rows in bfloat16 go another way."""
+"""From so many rows on oneDNN's products of a row are the same, whatever stands beside it. With AMX up to
+32 rows in bfloat16 go another way."""
 
 
 class PackedLinear:

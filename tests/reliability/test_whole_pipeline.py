@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,10 @@ import pytest
 
 from tests.encoders.test_face_vision import vit
 from tests.reliability.tiny import CLIPS, DVC, call, commit, make_corpus, make_workspace, results
+
+pytestmark = pytest.mark.skipif(
+    os.environ.get("MER_RELIABILITY") != "large", reason="runs the pipeline several times: MER_RELIABILITY=large"
+)
 
 
 @dataclass(frozen=True)
