@@ -72,10 +72,10 @@ def test_two_seconds_after_a_kill_no_process_is_left(
     command = python(DVC) if killed == "dvc" else (sys.executable, "stage.py")
     run = Marked(*command, *([stage] if killed == "dvc" else []), cwd=workspace)
     started.append(run)
-    assert wait_for(lambda: at_work(workspace), 90), run.alive()
+    assert wait_for(lambda: at_work(workspace), 240), run.alive()
     run.kill()
     assert wait_for(lambda: not ours(run), 2), ours(run)
-    assert wait_for(lambda: not run.alive(), 90), run.alive()
+    assert wait_for(lambda: not run.alive(), 240), run.alive()
     assert not (workspace / "out").exists()
 
 
