@@ -75,6 +75,6 @@ def test_hopeless_logits_give_finite_numbers(labels):
 
 
 def test_few_labels_say_little_of_the_classes_shares():
-    few, many = log_shares(np.array([0, 0, 0]), 2).exp(), log_shares(np.zeros(300, int), 2).exp()
-    assert few[0] < 0.7
+    few, many = log_shares(np.zeros(3, int), 2).exp(), log_shares(np.zeros(5000, int), 2).exp()
+    assert few[0] < 0.55
     assert many[0] > 0.97
