@@ -28,6 +28,9 @@ from sample.voice import RATE, draw_speaker, speak
 VOICE, FACE, SCENE = 1, 2, 3
 SPEAKER_LOOK, SPEAKER_VOICE, SPEAKER_RESTING = 1000, 2000, 3000
 
+NOTE = "Made by a program: nobody lives, feels or speaks in these clips.\n"
+"""In a file `SYNTHETIC`: a bundle that learns from this corpus, or from a copy of it, says so (`mer.about`)."""
+
 
 def make_corpus(params: CorpusParams, folder: Path) -> None:
     """Write all clips and tables to `folder` in the layout of the MER2024 challenge."""
@@ -43,6 +46,7 @@ def make_corpus(params: CorpusParams, folder: Path) -> None:
 def write_tables(script: Sequence[ClipScript], folder: Path) -> None:
     labeled = [clip for clip in script if clip.split == "labeled"]
     test = [clip for clip in script if clip.split == "test"]
+    (folder / "SYNTHETIC").write_text(NOTE, encoding="utf-8")
     _write_csv(
         folder / "label-disdim.csv",
         ("name", "discrete", "valence"),

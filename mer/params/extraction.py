@@ -16,6 +16,8 @@ class TranscribeParams(StepSection):
     """Whisper's folder (Hugging Face's or CTranslate2's) for clips without a transcript; None leaves them empty."""
     language: str | None = None
     """What is spoken, such as `zh`; None lets the model find out, clip by clip."""
+    beams: Annotated[int, Field(ge=1, le=32)] = 5
+    """Texts followed side by side, as published; 1 is greedy: a little faster, hears a little worse."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     batch_windows: Count = 8

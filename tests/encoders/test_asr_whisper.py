@@ -80,22 +80,22 @@ def speech(seconds, seed):
 CLIPS = [speech(1.0, 0), np.zeros(16_000, np.float32), speech(3.5, 1), np.zeros(0, np.float32), speech(2.0, 2)]
 
 
-def library(folder, waveform, **options):
+def library(folder, waveform, beams=1, **options):
     processor = tr.WhisperProcessor.from_pretrained(folder)
     model = tr.WhisperForConditionalGeneration.from_pretrained(folder).eval()
     inputs = processor(waveform, sampling_rate=16_000, return_tensors="pt", return_attention_mask=True)
     with torch.inference_mode():
-        ids = model.generate(**inputs, do_sample=False, num_beams=1, task="transcribe", **options)
+        ids = model.generate(**inputs, do_sample=False, num_beams=beams, task="transcribe", **options)
     return processor.batch_decode(ids, skip_special_tokens=True)[0].strip()
 
 
-@pytest.mark.parametrize("language", ["zh", None])
-def test_text_is_the_librarys_in_any_batch(folder, language):
-    transcriber = load_transcriber(TranscribeParams(asr=folder, language=language, batch_windows=2))
+@pytest.mark.parametrize(("language", "beams"), [("zh", 1), (None, 1), ("zh", 3)])
+def test_text_is_the_librarys_in_any_batch(folder, language, beams):
+    transcriber = load_transcriber(TranscribeParams(asr=folder, language=language, beams=beams, batch_windows=2))
     batch = transcriber.transcribe(CLIPS)
     alone = [transcriber.transcribe([clip])[0] for clip in CLIPS]
     assert [one.text for one in batch] == [one.text for one in alone]
-    spoken = [library(folder, clip, language=language) if clip.any() else "" for clip in CLIPS]
+    spoken = [library(folder, clip, beams, language=language) if clip.any() else "" for clip in CLIPS]
     assert [one.text for one in batch] == spoken
     assert len({text for text in spoken if text}) == 3
 
@@ -148,6 +148,7 @@ def test_fingerprint_follows_the_language_and_not_the_batch(folder):
     base = load_transcriber(TranscribeParams(asr=folder)).fingerprint
     assert load_transcriber(TranscribeParams(asr=folder, batch_windows=3)).fingerprint == base
     assert load_transcriber(TranscribeParams(asr=folder, language="zh")).fingerprint != base
+    assert load_transcriber(TranscribeParams(asr=folder, beams=1)).fingerprint != base
 
 
 def test_what_is_wrong_is_one_clear_line(folder, tmp_path):

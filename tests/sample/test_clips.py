@@ -5,6 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
+from mer.about import is_synthetic
 from sample.make_corpus import make_clip, make_frames, make_sound, write_tables
 from sample.script import write_script
 from sample.video import read_audio
@@ -68,3 +69,4 @@ def test_tables_have_the_challenge_layout_and_keep_test_labels_apart(script, tmp
     assert set(lines["candidate_20000.csv"][1:]) == names["test"]
     assert {line.split(",")[0] for line in lines["label-test.csv"][1:]} == names["test"]
     assert len(lines["label-transcription.csv"]) == 1 + len(script)
+    assert is_synthetic(tmp_path)

@@ -39,8 +39,8 @@ class FasterWhisperTranscriber:
 
     @cached_property
     def fingerprint(self) -> str:
-        decides = self._params.model_dump(include={"language", "dtype"})
-        return digest("faster-whisper-2", folder_digest(self._folder), decides, self._detector_name)
+        decides = self._params.model_dump(include={"language", "dtype", "beams"})
+        return digest("faster-whisper-3", folder_digest(self._folder), decides, self._detector_name)
 
     def transcribe(self, batch: Sequence[NDArray[np.float32]]) -> list[Transcript]:
         """The transcript of each waveform, float32 [samples] at 16 kHz in [-1, 1]."""
@@ -58,12 +58,13 @@ class FasterWhisperTranscriber:
         segments, _ = self._model.transcribe(
             np.ascontiguousarray(waveform, np.float32),
             language=self._params.language,
-            beam_size=1,
+            beam_size=self._params.beams,
             temperature=0.0,
             compression_ratio_threshold=None,
             log_prob_threshold=None,
             no_speech_threshold=None,
             condition_on_previous_text=False,
+            without_timestamps=True,  # a span is one window: times of segments cost words, and word times need none
             word_timestamps=True,
         )
         parts = [part for part in segments if not is_made_up(part.text, part.no_speech_prob, part.avg_logprob)]

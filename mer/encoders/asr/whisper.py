@@ -1,4 +1,4 @@
-"""Whisper (Radford et al., 2023) from a Hugging Face folder: batched, greedy, and so the same every time."""
+"""Whisper (Radford et al., 2023) from a Hugging Face folder: batched, by beam search, and so the same every time."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from mer.store.keys import digest
 KEY = "transcribe.asr"
 LONGEST_WINDOW = 600
 """Seconds that a model hears at once at most."""
-VERSION = 2
+VERSION = 3
 """Raise when the same sound would give another transcript."""
-GOLDEN = "43a80c6167af7c62"
+GOLDEN = "4ab379b709d24279"
 """What a fixed input gave under this version: see tests/golden.py."""
 NO_SPEECH_TOKENS = ("<|nospeech|>", "<|nocaptions|>")
 
@@ -62,7 +62,7 @@ class WhisperTranscriber:
 
     @cached_property
     def fingerprint(self) -> str:
-        decides = self._params.model_dump(include={"language", "dtype"})
+        decides = self._params.model_dump(include={"language", "dtype", "beams"})
         return digest(f"whisper-{VERSION}", folder_digest(self._folder), decides, self._detector_name)
 
     def transcribe(self, batch: Sequence[NDArray[np.float32]]) -> list[Transcript]:
@@ -84,19 +84,20 @@ class WhisperTranscriber:
         ).to(self._model.device)
         with torch.inference_mode(), quiet():
             encoded = self._model.get_encoder()(inputs.input_features.to(self._model.dtype))
+            silent = self._no_speech(encoded)  # before the search, which repeats `encoded` for each of its beams
             output = self._model.generate(
                 encoder_outputs=encoded,
                 attention_mask=inputs.attention_mask,
                 do_sample=False,
-                num_beams=1,
+                num_beams=self._params.beams,
                 return_timestamps=False,
                 return_token_timestamps=self._has_word_times,
                 return_dict_in_generate=True,
                 output_scores=True,
                 **self._language,
             )
-            silent, sure = self._no_speech(encoded), self._mean_log_probability(output)
-        said = slice(-len(output["scores"]), None)  # without the prompt
+            sure = self._mean_log_probability(output)
+        said = slice(self._prompt_length(output["sequences"]), None)
         tokens = output["sequences"][:, said].tolist()
         starts = output["token_timestamps"][:, said].tolist() if self._has_word_times else [None] * len(tokens)
         heard = zip(tokens, starts, waveforms, silent, sure, strict=True)
@@ -114,10 +115,17 @@ class WhisperTranscriber:
         logits = model(encoder_outputs=encoded, decoder_input_ids=first).logits[:, 0]  # [B, vocabulary]
         return list(logits.float().softmax(-1)[:, token].tolist())
 
+    def _prompt_length(self, sequences: torch.Tensor) -> int:
+        """Tokens before what is said; the last of them turns timestamps off."""
+        mark = int(self._model.generation_config.no_timestamps_token_id)
+        return int((sequences[0] == mark).nonzero()[0]) + 1
+
     def _mean_log_probability(self, output: Any) -> list[float]:
         """Of the tokens said in each window, the one that ends it included."""
-        scores = self._model.compute_transition_scores(output["sequences"], output["scores"], normalize_logits=True)
-        said = output["sequences"][:, -scores.shape[1] :]
+        said = output["sequences"][:, self._prompt_length(output["sequences"]) :]
+        # A search goes on for some steps after its best text has ended.
+        steps = output["scores"][: said.shape[1]]
+        scores = self._model.compute_transition_scores(output["sequences"], steps, normalize_logits=True)
         ended = (said == int(self._model.generation_config.eos_token_id)).long().cumsum(1)
         counts = (ended == 0) | ((ended == 1) & (said == int(self._model.generation_config.eos_token_id)))  # [B, T]
         return list((scores.float().masked_fill(~counts, 0.0).sum(1) / counts.sum(1).clamp(min=1)).tolist())
