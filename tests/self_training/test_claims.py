@@ -11,7 +11,8 @@ from mer.evaluation.calibration import calibration_bins, expected_calibration_er
 from mer.pretraining.pretrain import pretrain
 from mer.self_training.self_train import self_train, weighted_f1
 
-RUNS = 12
+RUNS = 40
+"""So many that the standard error of the mean difference, .008, is below what is allowed."""
 LABELED, UNLABELED, FRESH = 60, 120, 240
 
 
@@ -64,17 +65,14 @@ def calibration_error(parts):
 
 
 def test_the_claimed_score_is_that_of_fresh_clips(claims):
-    """The bundle learned from a fifth more labels than what predicts a fold: fresh clips may fare a little better."""
     scores, _, _ = claims
-    difference = scores[:, 0] - scores[:, 1]
-    assert abs(difference.mean()) <= 0.015 + 2 * difference.std(ddof=1) / len(difference) ** 0.5
+    assert abs((scores[:, 0] - scores[:, 1]).mean()) <= 0.015
 
 
 def test_what_a_round_is_decided_by_is_what_fresh_clips_say(claims):
-    """Where teachers learned pseudo-labels of teachers that saw the deciding labels, this was .08 too high."""
+    """Where teachers learned pseudo-labels of teachers that saw the deciding labels, this was .04 too high."""
     scores, _, _ = claims
-    difference = scores[:, 2] - scores[:, 1]
-    assert difference.mean() <= 0.015 + 2 * difference.std(ddof=1) / len(difference) ** 0.5
+    assert abs((scores[:, 2] - scores[:, 1]).mean()) <= 0.015
 
 
 def test_the_claimed_calibration_is_that_of_fresh_clips(claims):
