@@ -15,7 +15,7 @@ from torch import Tensor
 from mer.learning.inputs import Inputs
 from mer.self_training.calibration import calibrate, log_likelihood, log_shares
 from mer.self_training.chains import Chain, CrossFitting
-from mer.self_training.linear import Linear, fit_linear
+from mer.self_training.linear import Linear, fit_linear, without_shares
 from mer.self_training.voting import gain
 
 STRENGTHS = ((3e-3, 1.0), (1e-2, 1.0), (3e-2, 1.0), (1e-1, 1.0), (1e-2, 0.0), (1e-1, 0.0))
@@ -71,11 +71,6 @@ class Choice:
     view: int
     strengths: tuple[int, ...]
 
-    @property
-    def balances(self) -> list[float]:
-        """How far each expert's classes are balanced."""
-        return [STRENGTHS[place][1] for place in self.strengths]
-
 
 class Floor:
     """Linear experts on some columns of the clips: all modalities together (`fused`) and each alone.
@@ -102,12 +97,13 @@ class Floor:
         self.fit, self.classes, self.caution = fit, classes, caution
         self.place = {chain: i for i, chain in enumerate(view_of)}
         learned = np.stack([fit.learned(chain) for chain in view_of])
+
+        def fitted(inputs: Inputs, part: Sequence[int]) -> Linear:
+            found = fit_linear(columns(inputs.take(fit.rows), part), fit.labels, learned, STRENGTHS, classes)
+            return without_shares(found, fit.labels, learned, STRENGTHS)
+
         self.fitted = {
-            view: [
-                fit_linear(columns(inputs.take(fit.rows), part), fit.labels, learned, STRENGTHS, classes)
-                for part in blocks(len(modalities))
-            ]
-            for view, inputs in views.items()
+            view: [fitted(inputs, part) for part in blocks(len(modalities))] for view, inputs in views.items()
         }
         self._choices: dict[Chain, Choice] = {}
 
@@ -152,8 +148,7 @@ class Floor:
         seen = torch.cat(present).cpu()
         labels = self.fit.labels[np.concatenate([places for _, places in deciding])][seen.numpy()]
         prior = log_shares(self.fit.labels[self.fit.learned(chain)], self.classes)
-        balances = torch.tensor([balance for _, balance in STRENGTHS])
-        scores = calibrated_scores(torch.cat(logits, dim=1).cpu()[:, seen], labels, prior, balances)
+        scores = calibrated_scores(torch.cat(logits, dim=1).cpu()[:, seen], labels, prior, torch.ones(number))
         return best_choice(scores, SAFE, self.caution)
 
     def _one(self, fitted: Linear, chain: Chain, strength: int) -> Linear:

@@ -98,6 +98,27 @@ def fit_linear(
     return Linear(weight, bias.T - mean @ weight)
 
 
+def without_shares(
+    fitted: Linear,
+    labels: NDArray[np.int64],
+    learned: NDArray[np.bool_],
+    strengths: Sequence[tuple[float, float]],
+) -> Linear:
+    """The problems of `fit_linear` as if every class had been as common as any other (Menon et al. 2021).
+
+    Balancing takes the classes' shares out of a fit; of one that weighs clips alike they are subtracted here. So whoever
+    calibrates decides alone how far the shares of few labels are believed. A class that a subset lacks stays as
+    unlikely as balancing leaves it.
+    """
+    classes = fitted.bias.shape[1]
+    counts = np.stack([np.bincount(labels[own], minlength=classes) for own in learned]).astype(np.float64)  # [S, C]
+    typical = counts.sum(axis=1, keepdims=True) / (counts > 0).sum(axis=1, keepdims=True)
+    shares = np.log((np.where(counts > 0, counts, typical) + 1) / (counts.sum(axis=1, keepdims=True) + classes))
+    left = 1 - np.array([balance for _, balance in strengths])
+    taken = (shares[:, None] * left[:, None]).reshape(-1, classes)  # [P, C]
+    return Linear(fitted.weight, fitted.bias - torch.from_numpy(taken).to(fitted.bias))
+
+
 def _clip_weights(labels: NDArray[np.int64], learned: NDArray[np.bool_], balance: float) -> NDArray[np.float32]:
     """What each clip counts for, float32 [n]; the sum is the number of clips learned from."""
     counts = np.bincount(labels[learned])

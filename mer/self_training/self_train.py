@@ -24,7 +24,7 @@ from mer.self_training.calibration import log_likelihood, log_shares
 from mer.self_training.chains import BUNDLE, Chain, CrossFitting, cross_fitting
 from mer.self_training.classifier import heads_of
 from mer.self_training.ensemble import Family, Round, make_families, train_round
-from mer.self_training.floor import Choice, Floor, choose_views
+from mer.self_training.floor import FLOOR, Choice, Floor, choose_views
 from mer.self_training.members import OBSERVED
 from mer.self_training.targets import class_thresholds, make_targets
 from mer.self_training.voting import STUDENTS, Vote, decide_vote, expert_presence, gain, prior_weights
@@ -182,8 +182,8 @@ def _decide(run: Run, rounds: tuple[Round, ...], chain: Chain, before: State | N
     settings, last = run.params.self_train, rounds[-1]
     evidence = _evidence(run, rounds, chain)
     prior = log_shares(run.fit.labels[run.fit.learned(chain)], len(run.features.classes))
-    names, balances = run.experts(rounds), run.floor.choice(chain).balances if run.linear else []
-    expected = torch.tensor([*balances, *(_expected_exponent(name, settings) for name in names[len(balances) :])])
+    names = run.experts(rounds)
+    expected = torch.tensor([_expected_exponent(name, settings) for name in names])
     weights = prior_weights(names, settings)
     vote = decide_vote(evidence.logits, evidence.labels, evidence.present, prior, expected, weights, settings)
     voted = vote(evidence.logits, evidence.present)
@@ -204,8 +204,10 @@ def _decide(run: Run, rounds: tuple[Round, ...], chain: Chain, before: State | N
 
 
 def _expected_exponent(expert: str, settings: SelfTrainParams) -> float:
-    """How much of the classes' shares training has taken out of a member: all of it if it saw every class equally
-    often, and of a student only as much as labels had of its batches."""
+    """How much of the classes' shares training has taken out of an expert: all of it in the floor and where every class
+    was seen equally often, and of a student only as much as labels had of its batches."""
+    if expert.startswith(FLOOR):
+        return 1.0
     balanced = min(1.0, settings.oversampling + settings.logit_adjustment)
     return balanced * (1 - settings.unlabeled_share) if STUDENTS in expert else balanced
 

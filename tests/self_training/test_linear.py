@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from mer.self_training.linear import fit_linear
+from mer.self_training.linear import fit_linear, without_shares
 
 
 def problem(clips=120, width=30, classes=4, seed=0):
@@ -56,3 +56,22 @@ def test_one_clip_of_one_class_is_no_fault():
     found = fit_linear(x, np.array([1]), np.ones((1, 1), bool), [(1e-2, 1.0)], 3).logits(x)
     assert torch.isfinite(found).all()
     assert found[0, 0].argmax() == 1
+
+
+def test_without_shares_a_plain_fit_knows_no_more_of_them_than_a_balanced_one():
+    x, labels = problem(400, 10)
+    kept = (labels > 0) | (np.arange(400) % 4 == 0)  # class 0 is a quarter as common
+    x, labels, learned = x[kept], labels[kept], np.ones((1, kept.sum()), bool)
+    strengths = [(3e-2, 0.0), (3e-2, 1.0)]
+    fitted = fit_linear(x, labels, learned, strengths, 4)
+    plain, balanced = without_shares(fitted, labels, learned, strengths).logits(x).softmax(dim=-1).mean(dim=1)
+    assert fitted.logits(x)[0].softmax(dim=-1).mean(dim=0)[0] < balanced[0] - 0.05
+    np.testing.assert_allclose(plain, balanced, atol=0.04)
+
+
+def test_without_shares_a_class_that_a_subset_lacks_stays_unlikely():
+    x, labels = problem(200, 10)
+    learned = (labels < 3)[None]
+    fitted = fit_linear(x, labels, learned, [(1e-2, 0.0)], 4)
+    p = without_shares(fitted, labels, learned, [(1e-2, 0.0)]).logits(x).softmax(dim=-1)[0]
+    assert p[:, 3].mean() < 0.02
