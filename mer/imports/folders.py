@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer.errors import MerError
-from mer.imports.base import ImportedError, Source, squeezed
+from mer.imports.base import KINDS, ImportedError, Source, name_of, squeezed
 from mer.imports.npy import Archive, opened, read_npy
 from mer.imports.rows import read_numbers
 from mer.layouts.files import normalise
@@ -65,12 +65,20 @@ class FolderSource(Source):
             if first.suffix == ".npy":
                 try:
                     with opened(first) as (_, header):
+                        if header.dtype.kind not in KINDS:
+                            raise MerError(f"{first}: holds {name_of(header.dtype)}, not numbers")
                         shape = squeezed(header.shape, frames=self.frames)
                 except MerError as error:
                     raise ImportedError(f"clip '{clip_id}': {error}") from None
                 yield clip_id, shape[-1]
             elif first is not file or not file.is_dir():
                 yield clip_id, self.array(clip_id).shape[-1]
+
+    @property
+    def first(self) -> Path | None:
+        """An array of one of the clips."""
+        file = next(iter(self.files.values()))
+        return next(iter(_frames(file)), None) if file.is_dir() else file
 
     def digest(self, clip_id: str) -> str:
         """Of the files' bytes, which are hashed once and remembered."""
@@ -125,7 +133,7 @@ def _files(folder: Path) -> tuple[dict[str, Path], int]:
     """The file or folder of each clip, sorted by name, and how many other files there are."""
     found: dict[str, Path] = {}
     others = 0
-    for entry in _entries(folder, Path(os.path.realpath(folder))):
+    for entry in entries(folder, Path(os.path.realpath(folder))):
         path = Path(entry.path)
         if is_folder(entry):
             name = normalise(entry.name)
@@ -148,7 +156,7 @@ def _seen(others: int) -> str:
 def _frames(folder: Path) -> Iterable[Path]:
     """The frames of a clip in natural order: frame_2 before frame_10."""
     files = []
-    for entry in _entries(folder, Path(os.path.realpath(folder.parent))):
+    for entry in entries(folder, Path(os.path.realpath(folder.parent))):
         if is_folder(entry):
             raise MerError(f"{entry.path}: a folder where the frames of a clip are expected")
         if entry.name.endswith(".npy"):
@@ -161,7 +169,7 @@ def natural(name: str) -> list[tuple[int, str]]:
     return [(int(part), part) if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
-def _entries(folder: Path, top: Path) -> Iterator[os.DirEntry[str]]:
+def entries(folder: Path, top: Path) -> Iterator[os.DirEntry[str]]:
     """What lies in a folder and is not hidden.
 
     Raises:

@@ -129,7 +129,7 @@ class MmsaSource(Source):
 
     def _bare(self, clip_id: str, values: NDArray[Any], length: int | None) -> NDArray[Any]:
         """The frames [T, D] of a clip without its padding, which may stand before or behind them."""
-        filled = np.flatnonzero((values != 0).any(axis=1))
+        filled = np.flatnonzero(((values != 0) & np.isfinite(values)).any(axis=1))
         if length is None:
             return values[filled[0] : filled[-1] + 1] if len(filled) else values[:0]
         if not 0 <= length <= len(values):
@@ -172,7 +172,17 @@ def _contents(path: Path) -> Any:
         return read_pickle(path)
     from mer.encoders.pickles import load_pickle
 
-    return load_pickle(path)
+    contents = load_pickle(path)
+    parts = {name: part for name, part in contents.items() if isinstance(part, dict)}
+    return {name: {key: _from_tensor(value) for key, value in part.items()} for name, part in parts.items()}
+
+
+def _from_tensor(value: Any) -> Any:
+    import torch
+
+    if not isinstance(value, torch.Tensor):
+        return value
+    return (value.float() if value.dtype == torch.bfloat16 else value).detach().numpy()
 
 
 def _keys(of: Mapping[Any, Any]) -> str:

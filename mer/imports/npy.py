@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import math
 import os
-import stat
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from mer.errors import MerError
 from mer.foreign import foreign
 from mer.imports.plain import NAMES, listed
+from mer.imports.regular import check_regular
 from mer.imports.unpickle import DamagedError, loads
 
 LONGEST_HEADER = 10_000
@@ -70,15 +70,11 @@ def opened(path: Path) -> Iterator[tuple[IO[bytes], Header]]:
     Raises:
         MerError: it is missing, no regular file, cut short or no array; the line names the file.
     """
+    check_regular(path)
     with foreign(str(path)), open(path, "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise MerError(f"{path}: not a regular file")
-        if not status.st_size:
-            raise MerError(f"{path}: empty")
         header = read_header(file)
         if not header.dtype.hasobject:
-            _check_size(str(path), header, status.st_size - header.start)
+            _check_size(str(path), header, os.fstat(file.fileno()).st_size - header.start)
         yield file, header
 
 
@@ -130,6 +126,7 @@ class Archive:
         self.path = path
         self.headers: dict[str, Header] = {}
         self._members: dict[str, zipfile.ZipInfo] = {}
+        check_regular(path)
         with foreign(str(path)), zipfile.ZipFile(path) as archive:
             for member in archive.infolist():
                 name = member.filename.removesuffix(".npy")

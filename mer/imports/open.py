@@ -8,8 +8,10 @@ from pathlib import Path
 
 from mer.errors import MerError
 from mer.imports.base import FeatureSource, Source
+from mer.imports.crops import are_crops
 from mer.imports.folders import KIND, FolderSource
 from mer.imports.mmsa import open_mmsa
+from mer.imports.regular import check_regular
 from mer.imports.tables import open_csv, open_npz, open_parquet, open_safetensors
 
 READERS: dict[str, Callable[[Path, str | None], Source]] = {
@@ -39,6 +41,7 @@ def open_source(path: Path, *, name: str | None = None) -> FeatureSource:
         raise MerError(f"{path}: no such file or folder")
     if path.is_dir():
         return _open_folder(path, name)
+    check_regular(path)
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise MerError(f"{path}: no form that is read: a folder, or a file in {', '.join(READERS)}")
@@ -58,4 +61,8 @@ def _open_folder(path: Path, name: str | None) -> Source:
         raise MerError(f"{path}: no features '{name}' in it (found: {', '.join(alike or views) or 'no such folders'})")
     if views:
         raise MerError(f"{path}: which features? Found: {', '.join(views)}")
-    return FolderSource(path)
+    source = FolderSource(path)
+    first = source.first
+    if first is not None and are_crops(first):
+        raise MerError(f"{path}: pictures of faces, no features: they are for a face encoder")
+    return source

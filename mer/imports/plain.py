@@ -251,9 +251,11 @@ NAMES = {
     **_names({f"{module}.frozenset": _set for module in BUILTINS}),
     **_names({f"{module}.{name}": _bytes for module in BUILTINS for name in ("bytes", "bytearray")}),
     **_names({f"{m}.{n}": None for m in BUILTINS for n in ("dict", "list", "tuple", "int", "float", "str", "bool")}),
+    **_names({f"{module}._reconstructor": None for module in ("copyreg", "copy_reg")}),
     **_names({"torch._utils._rebuild_tensor_v2": _rebuild_tensor, "torch.storage._load_from_bytes": _load_from_bytes}),
 }
-"""Every name that a pickle of plain data may ask for."""
+"""Every name that a pickle of plain data may ask for. (`_reconstructor` is never called: behind it comes the name of
+the class that is to be made, which then is what the refusal names.)"""
 
 
 def listed(value: Any) -> NDArray[Any]:

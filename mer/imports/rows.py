@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
-import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 from mer.errors import MerError
 from mer.foreign import foreign
 from mer.imports.names import IDS
+from mer.imports.regular import check_regular
 from mer.layouts.files import normalise
 
 NO_FEATURES = {"", "unnamed: 0", "frame", "face_id", "timestamp", "time", "frametime", "start", "end"}
@@ -83,9 +82,8 @@ def _id_column(path: Path, names: Sequence[str], wanted: str | None) -> int | No
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    check_regular(path)
     with open(path, encoding="utf-8-sig", newline="") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise MerError(f"{path}: not a regular file")
         first = file.readline()
         file.seek(0)
         delimiter = max(DELIMITERS, key=first.count)

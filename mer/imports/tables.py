@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mer.errors import MerError
-from mer.foreign import foreign
+from mer.foreign import foreign, said
 from mer.imports.base import ImportedError, Source, name_of, squeezed
 from mer.imports.names import IDS, check_distinct
 from mer.imports.npy import Archive
@@ -111,8 +111,10 @@ class ParquetSource(Source):
         at = row - int(self.starts[number])
         if (ok is not None and not ok[at]) or not values[at].is_valid:
             return np.zeros(1)
-        with foreign(f"{self.what}: clip '{clip_id}'"):
+        try:
             return _list_array(values[at].values)
+        except (ValueError, TypeError, pa.ArrowException) as error:
+            raise ImportedError(f"{self.what}: clip '{clip_id}': {said(error)}") from None
 
     def widths(self) -> Iterator[tuple[str, int]]:
         kind = self.file.schema_arrow.field(self.column).type
@@ -251,7 +253,7 @@ def _list_array(values: pa.Array) -> NDArray[Any]:
         return np.asarray(values.to_numpy(zero_copy_only=False), float)
     rows = [np.asarray(row.values.to_numpy(zero_copy_only=False), float) for row in values]
     if len({len(row) for row in rows}) > 1:
-        raise MerError(f"frames of {min(map(len, rows))} and of {max(map(len, rows))} columns")
+        raise ValueError(f"frames of {min(map(len, rows))} and of {max(map(len, rows))} columns")
     return np.stack(rows) if rows else np.zeros((0, 1))
 
 
@@ -268,6 +270,8 @@ def _header(path: Path) -> tuple[dict[str, Any], dict[str, str], int]:
             kind, shape, (first, last) = entry["dtype"], entry["shape"], entry["data_offsets"]
             if kind not in TENSORS:
                 raise MerError(f"{path}: '{name}' is of dtype {kind}; {', '.join(TENSORS)} are read")
+            if not all(type(side) is int and side >= 0 for side in shape):
+                raise MerError(f"{path}: '{name}' has no shape")
             expected = np.dtype(TENSORS[kind]).itemsize * int(np.prod(shape, dtype=object))
             if not 0 <= first <= last or last - first != expected or 8 + length + last > size:
                 raise MerError(f"{path}: '{name}' is cut short, or its shape is wrong")

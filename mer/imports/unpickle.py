@@ -12,8 +12,6 @@ Source: the opcodes as `pickletools` documents them, protocols 0 to 5.
 from __future__ import annotations
 
 import mmap
-import os
-import stat
 import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,10 +19,13 @@ from typing import Any
 
 from mer.errors import MerError
 from mer.foreign import foreign
+from mer.imports.regular import check_regular
 
 MOST_STEPS = 20_000_000
 """Opcodes of one file; the labels of a hundred thousand clips take some three million."""
 LONGEST_NAME = 200
+MOST_TIMES = 4
+"""How often calls may take all the text of a file; protocol 2 takes a tensor's bytes twice."""
 COPIED = 4096
 """Bytes: shorter ones are copied, longer ones stay where they are."""
 KEYS = (str, int, float, bool, bytes, type(None))
@@ -62,12 +63,8 @@ def read_pickle(path: Path) -> Any:
     from mer.imports.plain import NAMES
 
     with foreign(str(path)):
+        check_regular(path)
         with open(path, "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise MerError(f"{path}: not a regular file")
-            if not status.st_size:
-                raise MerError(f"{path}: empty")
             data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         value, end = loads(data, NAMES, str(path))
         if end != len(data):
@@ -224,7 +221,7 @@ class _Machine:
             raise DamagedError("a call without a tuple of arguments")
         self.count(sum(len(one) for one in arguments if isinstance(one, list | tuple | dict | set)))
         self.encoded += sum(len(one) for one in arguments if isinstance(one, str | bytes))
-        if self.encoded > len(self.data):  # each was written out once, in an honest file
+        if self.encoded > MOST_TIMES * len(self.data):
             raise DamagedError("it takes the same text over and over")
         self.push(called.make(*arguments))
 
