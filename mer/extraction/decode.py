@@ -13,7 +13,7 @@ import pandas as pd
 from mer.errors import ClipError, MerError
 from mer.extraction.per_clip import Content, Done, Limits, Place, Step, run_per_clip
 from mer.extraction.settings import deciding
-from mer.extraction.sources import readable_digest, real_root
+from mer.extraction.sources import NO_MEDIA, readable_digest, real_root
 from mer.media.record import CONTENT
 from mer.media.sandbox import Sandbox
 from mer.params import ComputeParams, DecodeParams
@@ -93,7 +93,7 @@ def decode_step(params: DecodeParams) -> Step[str]:
 
 
 def located(clips: pd.DataFrame, root: Path) -> Content[str]:
-    """The file of each clip, or the reason why it has none that could be decoded."""
+    """The file of each clip, or the reason why it has none that could be decoded; neither where it has no media."""
     top = real_root(root)
     digests: dict[str, str | None] = {}
     faults: dict[str, ClipError] = {}
@@ -102,7 +102,7 @@ def located(clips: pd.DataFrame, root: Path) -> Content[str]:
         for clip_id, path, sha256 in zip(clips["clip_id"], clips["path"], clips["sha256"], strict=True):
             paths[clip_id] = top / path
             digests[clip_id] = sha256 if isinstance(sha256, str) else None
-            if digests[clip_id] is None:
+            if digests[clip_id] is None and path != NO_MEDIA:
                 try:
                     digests[clip_id] = readable_digest(top / path, top, known)
                 except ClipError as fault:
