@@ -17,8 +17,8 @@ from pathlib import Path
 
 from mer.console import LOCALE, take_any_letter, told
 from mer.errors import MerError
-from mer.layouts.odd_files import check_tree
 from mer.machine import explain
+from mer.odd_files import check_tree
 from mer.params import Params, load_params
 
 FOLDER = Path("data/links")
@@ -90,7 +90,7 @@ def _remove(path: Path) -> None:
 
 
 def main() -> None:
-    """All links anew, after a look at what DVC would stumble over without a word: see `mer.layouts.odd_files`."""
+    """All links anew, after a look at what DVC would stumble over without a word: see `mer.odd_files`."""
     take_any_letter()
     try:
         params = load_params()

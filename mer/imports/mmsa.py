@@ -18,12 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer.errors import MerError
-from mer.foreign import foreign
+from mer.foreign import foreign, normalise
 from mer.imports.base import ImportedError, Source
 from mer.imports.names import check_distinct
 from mer.imports.plain import listed, settled
 from mer.imports.unpickle import read_pickle
-from mer.layouts.files import normalise
 
 SPLITS = ("train", "valid", "val", "dev", "test")
 FEATURES = ("audio", "vision", "text")
