@@ -149,6 +149,15 @@ def _files(folder: Path) -> tuple[dict[str, Path], int]:
     return dict(sorted(found.items())), others
 
 
+def clip_names(folder: Path) -> list[str]:
+    """Names of the clips that a folder has features of, sorted.
+
+    Raises:
+        MerError: see `FolderSource`.
+    """
+    return list(_files(folder)[0])
+
+
 def _seen(others: int) -> str:
     return f"; {others} other files" if others else ""
 
