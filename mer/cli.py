@@ -127,13 +127,26 @@ def compare(
 
 @app.command()
 def convert(
-    checkpoint: Annotated[Path, typer.Argument(help="fairseq .pt of a HuBERT or wav2vec 2.0")],
-    folder: Annotated[Path, typer.Argument(help="Hugging Face folder to write")],
+    source: Annotated[
+        Path, typer.Argument(help="fairseq .pt of a HuBERT or wav2vec 2.0; with --to, a run's `data` folder")
+    ],
+    target: Annotated[Path, typer.Argument(help="Hugging Face folder to write; with --to, a folder or a .pkl")],
+    to: Annotated[
+        str | None,
+        typer.Option("--to", help="Write a run's features and labels in another tool's form: mertools, mmsa"),
+    ] = None,
+    views: Annotated[str | None, typer.Option(help="Names of the views to write, joined by commas; all")] = None,
+    frames: Annotated[bool, typer.Option("--frames", help="With --to: also, or for MMSA instead, the frames")] = False,
 ) -> None:
-    """Write a fairseq checkpoint as a Hugging Face folder in safetensors."""
-    from mer.encoders.speech.checkpoint import convert_checkpoint
+    """Write a fairseq checkpoint as a folder in safetensors; or a run's features for MERTools or MMSA."""
+    if to is None:
+        from mer.encoders.speech.checkpoint import convert_checkpoint
 
-    convert_checkpoint(checkpoint, folder)
+        convert_checkpoint(source, target)
+        return
+    from mer.exports import export
+
+    print("\n".join(export(source, target, to, views.split(",") if views else None, frames=frames)))
 
 
 def main() -> None:

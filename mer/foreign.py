@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import stat
+import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,6 +51,11 @@ def said(error: BaseException) -> str:
     if isinstance(error, KeyError):
         return f"{text} is missing"
     return text or type(error).__name__
+
+
+def normalise(text: str) -> str:
+    """Text in Unicode's composed form, so that names from a Mac and names typed into a CSV file meet."""
+    return unicodedata.normalize("NFC", text)
 
 
 def read_json(file: str | Path, where: str | None = None) -> dict[str, Any]:

@@ -17,11 +17,13 @@ from pathlib import Path
 
 from mer.console import LOCALE, take_any_letter, told
 from mer.errors import MerError
-from mer.layouts.odd_files import check_tree
 from mer.machine import explain
+from mer.odd_files import check_tree
 from mer.params import Params, load_params
+from mer.params.corpus import READ_BY as LAYOUTS_THAT_READ
 
 FOLDER = Path("data/links")
+LABELED_BY_FILE = LAYOUTS_THAT_READ["labels"]
 BUILT_IN = ("hog", "tfidf")
 """Names of encoders that are no path."""
 
@@ -42,7 +44,7 @@ def link(stage: str, params: Params, folder: Path = FOLDER) -> None:
 def _labels(params: Params) -> Iterator[Path]:
     """A file of labels that is not in the corpus: what is in it is watched with it."""
     corpus = params.corpus
-    if corpus.layout == "folder":
+    if corpus.layout in (*LABELED_BY_FILE, "auto"):
         path, root = Path(corpus.root, corpus.labels).resolve(), Path(corpus.root).resolve()
         if not path.is_relative_to(root):
             yield path
@@ -90,7 +92,7 @@ def _remove(path: Path) -> None:
 
 
 def main() -> None:
-    """All links anew, after a look at what DVC would stumble over without a word: see `mer.layouts.odd_files`."""
+    """All links anew, after a look at what DVC would stumble over without a word: see `mer.odd_files`."""
     take_any_letter()
     try:
         params = load_params()

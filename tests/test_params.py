@@ -39,8 +39,14 @@ def test_an_empty_file_is_all_defaults(load):
         ("corpus: {folds: many}", "'corpus.folds': Input should be a valid integer"),
         ("corpus: {folds: 1}", "'corpus.folds': Input should be greater than or equal to 2 (got 1)"),
         ("corpus: {layout: mer2042}", "'corpus.layout': Input should be 'folder', 'mer2023'"),
-        ("corpus: {labels: clips.csv}", "'corpus': labels is for layout folder alone, and layout is mer2024"),
-        ("corpus: {layout: meld, test: test1}", "'corpus': test is for layout mer2023 alone, and layout is meld"),
+        (
+            "corpus: {labels: clips.csv}",
+            "'corpus': labels is for the layouts folder, mertools and mmsa alone, and layout is mer2024",
+        ),
+        (
+            "corpus: {layout: meld, test: test1}",
+            "'corpus': test is for the layouts mer2023 and mertools alone, and layout is meld",
+        ),
         ("corpus: {classes: [sad, sad]}", "'corpus.classes': class names must be distinct and not empty (got"),
         ("corpus: {classes: [sad]}", "'corpus.classes': Tuple should have at least 2 items"),
         ("corpus: {columns: {speaker: group}}", "'corpus.columns.speaker': Input should be 'clip_id'"),

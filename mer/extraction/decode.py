@@ -14,7 +14,7 @@ import pandas as pd
 from mer.errors import ClipError, MerError
 from mer.extraction.per_clip import Content, Done, Limits, Place, Step, run_per_clip
 from mer.extraction.settings import deciding
-from mer.extraction.sources import readable_digest, real_root
+from mer.extraction.sources import NO_MEDIA, readable_digest, real_root
 from mer.media.part import Part
 from mer.media.record import CONTENT
 from mer.media.sandbox import Sandbox
@@ -129,7 +129,8 @@ def decode_step(params: DecodeParams) -> Step[Source]:
 
 
 def located(clips: pd.DataFrame, root: Path) -> Content[Source]:
-    """The file, or part of a file, that each clip is, or the reason why it has none that could be decoded."""
+    """The file, or part of a file, that each clip is, or the reason why it has none that could be decoded; neither where
+    it has no media."""
     top = real_root(root)
     digests: dict[str, str | None] = {}
     faults: dict[str, ClipError] = {}
@@ -138,6 +139,9 @@ def located(clips: pd.DataFrame, root: Path) -> Content[Source]:
     with FileDigests() as known:
         for clip in (dict(zip(clips.columns, row, strict=True)) for row in clips.itertuples(index=False)):
             clip_id = clip["clip_id"]
+            if clip["path"] == NO_MEDIA:
+                digests[clip_id] = None
+                continue
             part = _part(clip, top)
             seen = [(clip["path"], clip["sha256"])]
             if part is not None and part.sound is not None:

@@ -20,14 +20,19 @@ from mer.media.errors import (
 )
 from mer.store.keys import FileDigests
 
+NO_MEDIA = ""
+"""The path of a clip of which only features are known: the corpus has no file of it."""
 GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL)
 
 
 def file_digests(root: str | Path, paths: Sequence[str]) -> Iterator[str | None]:
-    """SHA-256 of each file; None where it has none: decoding says why."""
+    """SHA-256 of each file; None where it has none: decoding says why, unless there is no file to decode."""
     top = real_root(root)
     with FileDigests() as digests:
         for path in paths:
+            if path == NO_MEDIA:
+                yield None
+                continue
             try:
                 yield readable_digest(top / path, top, digests)
             except ClipError:

@@ -19,7 +19,9 @@ from mer.layouts import (
     mer2024,
     mer2025,
     mer2026,
+    mertools,
     mmsa,
+    mmsa_features,
     ravdess,
 )
 from mer.layouts.base import Corpus, Layout
@@ -56,6 +58,8 @@ LAYOUTS: dict[str, Layout] = {
     "emodb": emodb.read,
     "emobox": emobox.read,
     "audformat": audformat.read,
+    "mertools": mertools.read,
+    "mmsa": mmsa_features.read,
 }
 """Every layout that `corpus.layout` can name."""
 

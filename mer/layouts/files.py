@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from mer.errors import MerError
-from mer.layouts.odd_files import fault_of, is_file, is_folder
+from mer.foreign import normalise as normalise
 from mer.media.formats import MEDIA_SUFFIXES
-
-
-def normalise(text: str) -> str:
-    """Text in Unicode's composed form, so that names from a Mac and names typed into a CSV file meet."""
-    return unicodedata.normalize("NFC", text)
+from mer.odd_files import fault_of, is_file, is_folder
 
 
 def media_files(root: Path, folder: str = "", *, recursive: bool = False) -> list[str]:

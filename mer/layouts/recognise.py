@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from mer.errors import MerError
-from mer.layouts import audformat, crema_d, emobox, emodb, iemocap, mmsa, ravdess
+from mer.layouts import audformat, crema_d, emobox, emodb, iemocap, mertools, mmsa, mmsa_features, ravdess
 from mer.layouts.files import find, stem
 from mer.layouts.rows import read_rows
 from mer.media.formats import MEDIA_SUFFIXES
@@ -164,6 +164,18 @@ def _mmsa_kind(root: Path, params: CorpusParams) -> tuple[str, str] | None:
     return None
 
 
+def _mertools(root: Path, params: CorpusParams) -> str | None:
+    found = mertools.feature_folders(root)
+    return f"features of {', '.join(path.name for path in found[:3])}" if found else None
+
+
+def _mmsa_features(root: Path, params: CorpusParams) -> str | None:
+    with suppress(MerError):
+        found = mmsa_features.find_file(root, params)
+        return found.name if found.is_file() else None
+    return None
+
+
 def _folder(root: Path, params: CorpusParams) -> str | None:
     return params.labels if (root / params.labels).is_file() else None
 
@@ -181,10 +193,12 @@ SIGNS: dict[str, Sign] = {
     "mosei": _mmsa("mosei"),
     "emobox": _emobox,
     "audformat": _audformat,
+    "mertools": _mertools,
     "folder": _folder,
     "crema-d": _crema_d,
     "mead": _mead,
     "ravdess": _named(ravdess.NAME, "RAVDESS'"),
     "emodb": _named(emodb.NAME, "EmoDB's"),
+    "mmsa": _mmsa_features,
 }
 """In the order in which they are looked for: tables say more than names."""

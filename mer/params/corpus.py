@@ -65,8 +65,12 @@ LabelMap = Annotated[dict[str, str | None], BeforeValidator(_text_keys)]
 ShippedMap = Literal["iemocap-4", "iemocap-6"]
 Target = Annotated[str | tuple[str, ...], BeforeValidator(_target_names)]
 
-READ_BY = {"labels": "folder", "columns": "folder", "test": "mer2023"}
-"""Keys that only one layout reads; `auto` may turn out to be it."""
+READ_BY = {
+    "labels": ("folder", "mertools", "mmsa"),
+    "columns": ("folder", "mertools"),
+    "test": ("mer2023", "mertools"),
+}
+"""Keys that only some layouts read; `auto` may turn out to be one of them."""
 
 
 class CorpusParams(Section):
@@ -89,6 +93,8 @@ class CorpusParams(Section):
         "emodb",
         "emobox",
         "audformat",
+        "mertools",
+        "mmsa",
         "auto",
     ] = "mer2024"
     classes: Classes | None = None
@@ -98,22 +104,24 @@ class CorpusParams(Section):
     target: Target | None = None
     """Numbers to predict, beside the classes or instead of them: valence, or [valence, arousal]."""
     labels: str = "labels.csv"
-    """For `folder`: the CSV file with the labels, relative to `root` or absolute."""
+    """For `folder`: the CSV file with the labels, relative to `root` or absolute. For `mertools` that, or their .npz;
+    for `mmsa` their .pkl, where there are several."""
     encoding: Annotated[str, AfterValidator(_text_encoding)] = "utf-8"
     """Of tables that have no byte order mark: gb18030 for what Excel saves in China."""
     columns: dict[Column, str] = Field(default_factory=dict)
-    """For `folder`: our name of a column -> its name in that file, where they differ."""
+    """For `folder` and `mertools`: our name of a column -> its name in that file, where they differ."""
     test: Literal["test1", "test2", "test3"] = "test3"
-    """For `mer2023`: the test set that makes the test split (MER-MULTI, MER-NOISE, MER-SEMI)."""
+    """For `mer2023` and `mertools`: the test set that makes the test split (MER-MULTI, MER-NOISE, MER-SEMI)."""
     folds: Annotated[int, Field(ge=2)] = 5
     seed: int = 0
 
     @model_validator(mode="after")
     def _layout_reads_what_is_set(self) -> CorpusParams:
-        for key, layout in READ_BY.items():
+        for key, layouts in READ_BY.items():
             default = type(self).model_fields[key].get_default(call_default_factory=True)
-            if self.layout not in (layout, "auto") and getattr(self, key) != default:
-                raise ValueError(f"{key} is for layout {layout} alone, and layout is {self.layout}")
+            if self.layout not in (*layouts, "auto") and getattr(self, key) != default:
+                some = f"{', '.join(layouts[:-1])} and {layouts[-1]}"
+                raise ValueError(f"{key} is for the layouts {some} alone, and layout is {self.layout}")
         return self
 
     @property

@@ -318,3 +318,13 @@ def _strike(process: subprocess.Popen[bytes], *, worker: bool) -> None:
         for child in [int(pid) for task in tasks for pid in task.read_text().split()][:1]:
             os.kill(child, signal.SIGKILL)
     process.wait()
+
+
+def test_clips_without_media_are_neither_decoded_nor_failed(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a corpus of features alone: the table of clips names no files."""
+    write_clip(root / "a.mp4")
+    counts, media, quarantine = run(root, ["", "a.mp4", ""], DecodeParams(frames=2, max_failed=0.0))
+    assert counts == (1, 0, 0)
+    assert quarantine.empty
+    assert [value is None for value in media.digests("audio_sha256").values()] == [True, False, True]
+    assert "3 clips: 1 computed, 0 from the cache; 2 without content" in capsys.readouterr().out

@@ -14,7 +14,7 @@ import pytest
 from mer.console import told
 from mer.errors import MerError
 from mer.layouts import read_corpus
-from mer.layouts.odd_files import check_tree
+from mer.odd_files import check_tree
 from mer.params import CorpusParams
 
 ROOT = Path(__file__).parents[2]
