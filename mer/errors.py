@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -34,3 +35,8 @@ class MachineError(ClipError):
 
     error = "machine"
     transient = True
+
+
+def first_few(names: Sequence[str], most: int = 3) -> str:
+    """The first names, and dots where there are more."""
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")

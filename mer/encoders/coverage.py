@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from mer.errors import MerError, first_few
 
 VIEWS = frozenset(
     {
@@ -26,6 +29,13 @@ VIEWS = frozenset(
     }
 )
 """Operations that only look at a tensor another way: no number of it has been used yet."""
+OTHER_INPUTS = re.compile(
+    r"(^|\.)(pooler|mask_emb|mask_token|contact_head|lang_embeddings|seg_embed|r_s_bias|adapter_modules|experts|"
+    r"(key|query|value)_global|(e2e|e2w|w2e)_query|xpath_embeddings)(\.|$)"
+)
+"""Parts of models that a plain text or picture does not reach: training's mask, other languages, segments, entities,
+Longformer's global tokens; of a mixture, the experts that the probe is not sent to; and poolers, whose output is not
+among the features."""
 
 
 class WeightReads(TorchDispatchMode):
@@ -76,6 +86,26 @@ class WeightReads(TorchDispatchMode):
         place = bisect_right(self._starts, address) - 1
         if place >= 0 and address < self._ends[self._starts[place]]:
             self._read.update(self._names[self._starts[place]])
+
+
+def prove_all_read(model: nn.Module, forward: Callable[[], object], where: str) -> None:
+    """Run `forward` once, and see that it computes with every weight of `model` that could be part of features.
+
+    Raises:
+        MerError: it does not; the line begins with `where` and names the first such weights.
+    """
+    weights = {
+        name: tensor
+        for name, tensor in model.state_dict().items()
+        if tensor.is_floating_point() and tensor.device.type != "meta" and not OTHER_INPUTS.search(name)
+    }
+    with WeightReads(weights) as reads:
+        forward()
+    if unread := reads.unread():
+        raise MerError(
+            f"{where}: the forward pass does not read {len(unread)} of the weights, so the features would be others "
+            f"than the model's: {first_few(unread)}"
+        )
 
 
 def _tensors(values: Sequence[Any]) -> Iterator[Tensor]:

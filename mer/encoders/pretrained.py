@@ -15,7 +15,7 @@ from transformers.utils import logging
 
 from mer.encoders.folder_check import check_finite, check_folder
 from mer.encoders.pickles import check_archive
-from mer.errors import MerError
+from mer.errors import MerError, first_few
 from mer.foreign import foreign, said
 from mer.store.keys import FileDigests
 
@@ -84,7 +84,7 @@ def load_model(
     if extra := unread_weights(model, report["unexpected_keys"]):
         raise MerError(
             f"{key}: {folder}: '{model.config.model_type}' does not read {len(extra)} of the weights, so the features "
-            f"would be others than the model's: {', '.join(extra[:3])}{', ...' if len(extra) > 3 else ''}"
+            f"would be others than the model's: {first_few(extra)}"
         )
     return (model if placed else model.to(pick_device(device, key))).eval()
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -11,16 +14,37 @@ from mer.foreign import normalise as normalise
 from mer.media.formats import MEDIA_SUFFIXES
 from mer.odd_files import fault_of, is_file, is_folder
 
+log = logging.getLogger(__name__)
+
+COMPANIONS = re.compile(
+    r"\.(csv|tsv|txt|jsonl?|ya?ml|xml|xlsx?|md|pdf|html|srt|vtt|ass|lab|textgrid|eaf|parquet|np[yz]|pkl|pickle|h5|hdf5|"
+    r"mat|dvc|py|sh|zip|gz|tar|rar|7z|jpe?g|png|bmp)"
+)
+"""Endings of what lies beside clips and is no clip: tables, texts, features, archives, pictures."""
+MOST_ENDINGS = 5
+"""How many endings of files that are passed over are named."""
+
+
 
 def media_files(root: Path, folder: str = "", *, recursive: bool = False) -> list[str]:
     """Paths of the media files in a folder, relative to `root`, with forward slashes, sorted.
 
-    Hidden files and other kinds of file are passed over. Links are followed, each real folder entered once.
+    Hidden files and other kinds of file are passed over; those that might have been meant as clips are counted in a
+    warning. Links are followed, each real folder entered once.
 
     Raises:
         MerError: the folder cannot be read, or a file name is not valid Unicode.
     """
-    return sorted(_walk(root, folder, recursive, {os.path.realpath(root / folder)}))
+    others: Counter[str] = Counter()
+    found = sorted(_walk(root, folder, recursive, {os.path.realpath(root / folder)}, others))
+    if others:
+        endings = [f"{count} {ending or 'without an ending'}" for ending, count in others.most_common(MOST_ENDINGS)]
+        more = ", ..." if len(others) > MOST_ENDINGS else ""
+        log.warning(
+            "%s: %d files are no clips by their endings and passed over: %s%s",
+            *(root / folder, others.total(), ", ".join(endings), more),
+        )
+    return found
 
 
 def find(root: Path, *names: str) -> str | None:
@@ -63,7 +87,7 @@ def by_stem(paths: list[str]) -> dict[str, str]:
     return found
 
 
-def _walk(root: Path, folder: str, recursive: bool, entered: set[str]) -> Iterator[str]:
+def _walk(root: Path, folder: str, recursive: bool, entered: set[str], others: Counter[str]) -> Iterator[str]:
     # scandir tells files from folders without a stat call for each, which matters on network file systems.
     try:
         with os.scandir(root / folder) as found:
@@ -74,7 +98,8 @@ def _walk(root: Path, folder: str, recursive: bool, entered: set[str]) -> Iterat
         if entry.name.startswith("."):
             continue
         path = f"{folder}/{entry.name}" if folder else entry.name
-        if os.path.splitext(entry.name)[1].lower() in MEDIA_SUFFIXES:
+        ending = os.path.splitext(entry.name)[1].lower()
+        if ending in MEDIA_SUFFIXES:
             if is_file(entry):
                 yield _encodable(path)
             elif not is_folder(entry) and (fault := fault_of(entry.path)) is not None:
@@ -83,7 +108,9 @@ def _walk(root: Path, folder: str, recursive: bool, entered: set[str]) -> Iterat
             real = os.path.realpath(entry.path) if entry.is_symlink() else entry.path
             if real not in entered:
                 entered.add(real)
-                yield from _walk(root, path, recursive, entered)
+                yield from _walk(root, path, recursive, entered, others)
+        elif not COMPANIONS.fullmatch(ending) and is_file(entry):
+            others[ascii(ending)[1:-1]] += 1
 
 
 def _encodable(path: str) -> str:

@@ -8,9 +8,11 @@ the result lacks is noted.
 
 from __future__ import annotations
 
+import math
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -172,7 +174,7 @@ class Decoding:
         audio = None if self.sound_done else choose_audio(container, self.params.audio_track, self.notes)
         listener = Listener(audio, self.max_seconds) if audio is not None else None
         packets: list[Packet] = []
-        limit = _Limit(self.max_seconds)
+        limit = _Limit(self.max_seconds, stream.time_base if stream is not None else None)
         demuxer = container.demux([one for one in (audio, stream) if one is not None]) if audio or stream else iter(())
         try:
             for packet in demuxer:
@@ -242,17 +244,18 @@ class Decoding:
 class _Limit:
     """Stops reading a stream once it has run longer than the limit: a header's word on length is not needed."""
 
-    def __init__(self, max_seconds: float) -> None:
+    def __init__(self, max_seconds: float, time_base: Fraction | None) -> None:
         self.max_seconds = max_seconds
-        self.first: float | None = None
+        self.first: int | None = None
+        self.longest = max_seconds / time_base if time_base else math.inf
+        """In units of the stream's time base: whole numbers are compared for each packet, fractions are slow."""
 
     def check(self, packet: Packet) -> None:
         ticks = packet.pts if packet.pts is not None else packet.dts
         if ticks is None or packet.is_discard:
             return
-        time = float(ticks * packet.time_base)
-        self.first = time if self.first is None else min(self.first, time)
-        if time - self.first > self.max_seconds:
+        self.first = ticks if self.first is None else min(self.first, ticks)
+        if ticks - self.first > self.longest:
             raise errors.TooLongError(f"video is longer than decode.max_seconds = {self.max_seconds:g}")
 
 

@@ -33,7 +33,8 @@ def sample(video: Track, wanted: Sequence[int], *, max_pixels: int) -> Iterator[
     skipping = frozenset(video.times).difference(wanted) if skips else frozenset()
     disposable = Disposable(context)
     for first, last in _needed_ranges(video, wanted):
-        awaited = [time for time in wanted if time in set(video.times[first : last + 1])]
+        within = set(video.times[first : last + 1])
+        awaited = [time for time in wanted if time in within]
         packets = [p for p in video.packets[first : last + 1] if p.pts in awaited or not disposable(p)]
         watch = _Watch(None if first == 0 else video.times[first])
         for frame in _drain(context, packets, skipping):

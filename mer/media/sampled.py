@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -41,5 +42,5 @@ def flat_ones(shots: Sequence[Shot]) -> int:
 
     One at either end is a clip that fades in or out.
     """
-    spread = [max(float(shot.image[::4, ::4, channel].std()) for channel in range(3)) for shot in shots]
+    spread = [float(cv2.meanStdDev(np.ascontiguousarray(shot.image[::4, ::4]))[1].max()) for shot in shots]
     return sum(one <= FLAT for one in spread[1:-1]) if max(spread, default=0.0) >= NOT_FLAT else 0

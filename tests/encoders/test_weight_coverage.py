@@ -13,7 +13,7 @@ import torch
 import transformers as tr
 from safetensors.torch import load_file, save_file
 
-from mer.encoders.coverage import WeightReads
+from mer.encoders.coverage import OTHER_INPUTS, WeightReads, prove_all_read
 from mer.encoders.face.load import load_face_encoder
 from mer.encoders.speech import load_speech_encoder
 from mer.encoders.speech.wav2vec import _Block
@@ -200,6 +200,41 @@ def test_every_weight_of_a_face_encoder_counts(vision_folder: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("pickled", [False, True], ids=["safetensors", "bin"])
+def test_a_face_encoder_whose_forward_pass_skips_weights_is_refused(
+    vision_folder: Path, pickled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(vision_folder, load_file(vision_folder / "model.safetensors"), pickled)
+    crops = np.zeros((1, 40, 40, 3), np.uint8)
+    encoder = load_face_encoder(FaceParams(encoder=str(vision_folder), device="cpu"))
+    monkeypatch.setattr(torch.nn.LayerNorm, "forward", lambda self, x: x)
+    with pytest.raises(MerError, match=r"face\.encoder.*does not read \d+ of the weights.*norm.*bias"):
+        encoder.encode([crops])
+
+
+@pytest.mark.parametrize("build", [*VISION_MODELS, "bert"])
+def test_the_proof_misses_no_single_tensor(build: str) -> None:
+    model: Any = tr.BertModel(tr.BertConfig(**SMALL, vocab_size=8)) if build == "bert" else vision(build)[0]
+    model = (model.vision_model if build == "clip" else model).eval()
+    pixels = torch.zeros(*((1, 4) if build == "videomae" else (1,)), 3, 30, 30)
+    inputs = {"input_ids": torch.zeros(1, 1, dtype=torch.long)} if build == "bert" else {"pixel_values": pixels}
+    prove_all_read(model, lambda: model(**inputs), "text.encoder")
+    for name, parameter in dict(model.named_parameters()).items():
+        if OTHER_INPUTS.search(name):
+            continue
+        owner = model.get_submodule(name.rpartition(".")[0])
+
+        another = torch.nn.Parameter(parameter.detach().clone())
+
+        def forgetful(swap: Any = (owner, name.rpartition(".")[2]), pair: Any = (another, parameter)) -> None:
+            setattr(*swap, pair[0])
+            model(**inputs)
+            setattr(*swap, pair[1])
+
+        with pytest.raises(MerError, match=rf"text\.encoder: .*does not read 1 of the weights.*: {name}$"):
+            prove_all_read(model, forgetful, "text.encoder")
+
+
 def bert(folder: Path) -> Path:
     torch.manual_seed(0)
     alive(tr.BertModel(tr.BertConfig(**SMALL, vocab_size=8, max_position_embeddings=16))).save_pretrained(folder)
@@ -238,6 +273,17 @@ def test_adapters_prompts_and_extra_norms_of_text_and_vision_are_refused_by_name
     with pytest.raises(MerError, match=r"text\.encoder.*does not read 1 of the weights") as error:
         text_features(folder)
     assert name.removeprefix("bert.") in str(error.value)
+
+
+@pytest.mark.parametrize("pickled", [False, True], ids=["safetensors", "bin"])
+def test_a_text_encoder_whose_forward_pass_skips_weights_is_refused(
+    pickled: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = bert(tmp_path)
+    write(folder, load_file(folder / "model.safetensors"), pickled)
+    monkeypatch.setattr(torch.nn.LayerNorm, "forward", lambda self, x: x)
+    with pytest.raises(MerError, match=r"text\.encoder.*does not read 10 of the weights.*LayerNorm\.bias"):
+        text_features(folder)
 
 
 @pytest.mark.parametrize("name", ["cls.predictions.bias", "classifier.weight", "lm_head.weight"])

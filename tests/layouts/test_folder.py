@@ -21,6 +21,18 @@ def test_files_at_any_depth_are_clips_and_those_without_a_row_are_unlabeled(read
     assert corpus.table.classes == ("joy",)
 
 
+def test_files_whose_endings_are_passed_over_are_counted(read_files, caplog):
+    extra = {"d.mp5": "", "deep/e.MP5": "", "deep/f.part": "", "g": "", ".hidden": "", "notes.txt": "", "h.csv": ""}
+    read_folder(read_files, FILES | extra | {"labels.csv": "clip_id,label\nb,joy\n"})
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert "4 files are no clips by their endings and passed over: 2 .mp5, 1 .part, 1 without an ending" in line
+
+
+def test_nothing_is_said_of_what_lies_beside_clips(read_files, caplog):
+    read_folder(read_files, FILES | {"labels.csv": "clip_id,label\nb,joy\n", "readme.md": "", "a.srt": "", "a.npy": ""})
+    assert not caplog.records
+
+
 def test_optional_columns_are_taken(read_files):
     text = 'clip_id,label,split,group,transcript\na,joy,,03,"Ja, gut"\nb,anger,unlabeled,,\nc,,test,04,\n'
     corpus = read_folder(read_files, FILES | {"labels.csv": text})

@@ -1,16 +1,18 @@
 """Kills at random over the whole pipeline: of a stage, of one of its workers, of dvc itself; then it runs again.
 
-    python -m tests.reliability.kills [--kills 100] [--seed 0]
+    python -m tests.reliability.kills [--kills 100] [--seed 0] [--tally FILE]
 
 On a dozen clips, `dvc repro` is killed and started again until it ends. What it wrote then must be what it wrote
 undisturbed; nothing of a killed run may be alive half a minute later; and of the per-clip work at most one shard, here
-the clips of one step, may be done twice for a kill.
+the clips of one step, may be done twice for a kill. With `--tally` the count is kept in a file after each whole run,
+and the next call goes on from there.
 """
 
 from __future__ import annotations
 
 import argparse
 import collections
+import json
 import os
 import random
 import shutil
@@ -19,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tests.reliability.processes import Marked, wait_for
@@ -33,22 +35,35 @@ LONGEST = 1800.0
 
 @dataclass
 class Tally:
-    """What was killed how often, and all that must not be: orphans, other bytes, more work than a shard done twice.
-
-    `repeated` holds, for each run after a kill, how many items were done again.
-    """
+    """What was killed how often, and all that must not be: orphans, other bytes, more work than a shard done twice."""
 
     killed: collections.Counter[str] = field(default_factory=collections.Counter)
     rounds: int = 0
-    repeated: list[int] = field(default_factory=list)
+    repeated: int = 0
+    """Items that were done again after kills."""
+    most_repeated: int = 0
+    """For one kill."""
     faults: list[str] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, file: Path) -> Tally:
+        values = json.loads(file.read_text())
+        return cls(**values | {"killed": collections.Counter(values["killed"])})
+
+    def write(self, file: Path) -> None:
+        file.write_text(json.dumps(asdict(self)))
+
+    def repeat(self, items: int, kills: int) -> None:
+        self.repeated += items
+        self.most_repeated = max(self.most_repeated, -(-items // max(1, kills)))
+        if items > CLIPS * kills:
+            self.faults.append(f"after {kills} kills {items} clips of a step were done again")
 
     def __str__(self) -> str:
         kinds = ", ".join(f"{count} {name}" for name, count in sorted(self.killed.items()))
         return (
-            f"{self.killed.total()} kills ({kinds}) in {self.rounds} whole runs; after a kill at most "
-            f"{max(self.repeated, default=0)} clips of a step done again, {sum(self.repeated)} in all; "
-            f"{len(self.faults)} faults"
+            f"{self.killed.total()} kills ({kinds}) in {self.rounds} whole runs; for a kill at most "
+            f"{self.most_repeated} clips of a step done again, {self.repeated} in all; {len(self.faults)} faults"
         )
 
 
@@ -84,9 +99,8 @@ class Ordeal:
         self.ledger.unlink(missing_ok=True)
         call(self.workspace, sys.executable, "-m", "mer.links")
 
-    def kill_until(self, kills: int) -> Tally:
+    def kill_until(self, kills: int, tally: Tally, file: Path | None) -> None:
         """Rounds from nothing to the end, until so many kills were dealt out."""
-        tally = Tally()
         while tally.killed.total() < kills:
             self.clean()
             self._round(tally, kills)
@@ -94,31 +108,27 @@ class Ordeal:
             if results(self.workspace) != self.expected:
                 tally.faults.append(f"round {tally.rounds}: other bytes: {_different(self.expected, self.workspace)}")
             print(tally, flush=True)
-        return tally
+            if file is not None:
+                tally.write(file)
 
     def _round(self, tally: Tally, kills: int) -> None:
         for _ in range(10 * kills + 10):
-            before, run = self.again(), self.start()
+            before, run, struck = self.again(), self.start(), list[str]()
             try:
-                kind = None
-                if tally.killed.total() < kills:
-                    delay = self.random.uniform(0, self.seconds / 3)
-                    if not wait_for(lambda run=run: run.process.poll() is not None, delay):  # type: ignore[misc]
-                        kind = self._strike(run)
-                        tally.killed[kind] += 1
-                if not wait_for(lambda run=run: run.process.poll() is not None, LONGEST):  # type: ignore[misc]
-                    tally.faults.append(f"after a kill of a {kind} it did not end: {run.alive()}")
+                while tally.killed.total() < kills and not _ended(run, self.random.uniform(0, self.seconds / 3)):
+                    struck.append(self._strike(run))
+                    tally.killed[struck[-1]] += 1
+                if not _ended(run, LONGEST):
+                    tally.faults.append(f"after kills of {struck} it did not end: {run.alive()}")
                 if not wait_for(lambda run=run: not run.alive(), SECONDS_TO_END):  # type: ignore[misc]
-                    tally.faults.append(f"after a kill of a {kind} there still were: {run.alive()}")
+                    tally.faults.append(f"after kills of {struck} there still were: {run.alive()}")
             finally:
                 run.end()
-            tally.repeated.append(self.again() - before)
-            if tally.repeated[-1] > CLIPS:
-                tally.faults.append(f"after a kill {tally.repeated[-1]} clips of a step were done again")
+            tally.repeat(self.again() - before, len(struck))
             output = run.process.communicate()[0].decode()
             if run.process.returncode == 0:
                 return
-            if kind is None:
+            if not struck:
                 tally.faults.append(f"failed without a kill: {output[-2000:]}")
         tally.faults.append("a round did not come to its end")
 
@@ -137,6 +147,10 @@ class Ordeal:
         return kind
 
 
+def _ended(run: Marked, seconds: float) -> bool:
+    return wait_for(lambda: run.process.poll() is not None, seconds)
+
+
 def _different(expected: Mapping[str, str], workspace: Path) -> list[str]:
     found = results(workspace)
     return sorted(path for path in expected.keys() | found.keys() if expected.get(path) != found.get(path))
@@ -146,11 +160,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--tally", type=Path, help="a JSON file to keep the count in, and to go on from")
     arguments = parser.parse_args()
+    tally = Tally.read(arguments.tally) if arguments.tally and arguments.tally.exists() else Tally()
     with tempfile.TemporaryDirectory() as folder:
-        ordeal = Ordeal(Path(folder), arguments.seed)
+        ordeal = Ordeal(Path(folder), arguments.seed + tally.rounds)
         print(f"undisturbed: {ordeal.seconds:.0f} s", flush=True)
-        tally = ordeal.kill_until(arguments.kills)
+        ordeal.kill_until(arguments.kills, tally, arguments.tally)
     print(*tally.faults, sep="\n")
     sys.exit(1 if tally.faults else 0)
 

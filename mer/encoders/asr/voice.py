@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage, signal
 
 from mer.encoders.asr import silero
 from mer.media.rate import SAMPLE_RATE as RATE
@@ -20,10 +21,16 @@ HOP = 320
 """Samples of a level: 20 ms."""
 RANGE_DB = 35.0
 """Quieter than the clip's loud parts by this much is silence: pauses and room, not soft speech."""
-FLOOR_DB = -60.0
-"""Below this level, relative to full scale, nothing is speech."""
+FLOOR_DB, QUIET_FLOOR_DB = -60.0, -70.0
+"""Below this level, relative to full scale, nothing is speech; the second is for quiet clips, without their rumble."""
 ROOM_DB, ROOM_RANGE_DB = -35.0, 15.0
-"""A clip that is hardly ever louder than the first and varies by less than the second holds a room's noise alone."""
+"""A clip that is hardly ever louder than the first is doubted; if it varies by less than the second, it holds a room's
+noise alone."""
+VOICE_HZ = 150.0
+"""Wind, rumble and hum lie below, and wander; the formants that make speech lie above."""
+SMOOTH, SHORTEST = 5, 13
+"""Levels whose median is taken, which clicks do not pass, and how many a sound of a doubted clip must last: 0.25 s, as
+for silero's network."""
 MARGIN = 10
 """Levels kept on either side of what is heard: consonants are quiet."""
 
@@ -35,18 +42,39 @@ Detector = Callable[[NDArray[np.float32]], NDArray[np.bool_]]
 def detector() -> tuple[str, Detector]:
     """The best detector that is installed, and a name that changes with what it decides."""
     found = silero.fingerprint()
-    return ("level-2", by_level) if found is None else (f"silero {found}", by_silero)
+    return ("level-3", by_level) if found is None else (f"silero {found}", by_silero)
 
 
 def by_level(waveform: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """What is not much quieter than the clip's loud parts, unless all of it is a room's steady noise."""
+    """What is not much quieter than the clip's loud parts; in a quiet clip only what no noise of a room is."""
     levels = _levels(waveform)
     if not len(levels):
         return np.zeros(0, bool)
+    steady = _steady_levels(waveform)
+    if np.percentile(steady, 95) < ROOM_DB:
+        return _in_a_quiet_clip(steady)
+    return _near(levels, float(np.percentile(levels, 95)), FLOOR_DB)
+
+
+def _in_a_quiet_clip(levels: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Sounds that last, in a clip that varies as speech does."""
     low, high = np.percentile(levels, [10, 95])
-    if high < ROOM_DB and high - low < ROOM_RANGE_DB:
+    if high - low < ROOM_RANGE_DB:
         return np.zeros(len(levels), bool)
-    return np.asarray(levels > max(FLOOR_DB, float(high) - RANGE_DB))
+    loud = _near(levels, float(high), QUIET_FLOOR_DB)
+    for start, stop in np.flatnonzero(np.diff(np.pad(loud.astype(np.int8), 1))).reshape(-1, 2).tolist():
+        loud[start:stop] &= stop - start >= SHORTEST
+    return loud
+
+
+def _steady_levels(waveform: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Levels without rumble and without clicks."""
+    section = signal.butter(2, VOICE_HZ, "highpass", fs=RATE, output="sos")
+    return np.asarray(ndimage.median_filter(_levels(signal.sosfilt(section, waveform)), SMOOTH, mode="nearest"))
+
+
+def _near(levels: NDArray[np.float64], high: float, floor: float) -> NDArray[np.bool_]:
+    return np.asarray(levels > max(floor, high - RANGE_DB))
 
 
 def by_silero(waveform: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from transformers import AutoModel, CLIPVisionModelWithProjection
 
 from mer.encoders.base import Encoder, Features, absent
+from mer.encoders.coverage import prove_all_read
 from mer.encoders.face.clip import shorten
 from mer.encoders.face.crop_encoder import CropEncoder, Crops
 from mer.encoders.face.preprocess import read_preprocessing
@@ -78,12 +79,18 @@ class VisionModel:
         model = load_model(kind, params.encoder, KEY, dtype=params.dtype, device=params.device, unused=unused)
         if self._is_clip:
             shorten(model)
-        pack_linear_layers(model)
-        with foreign(f"{KEY}: {params.encoder}: the model does not run"):
-            found = self._vectors(model, np.zeros((self.frames, PROBE, PROBE, 3), np.uint8))
-            if found.shape != (1, self.width) or not np.isfinite(found).all():
-                raise ValueError(f"it gives {list(found.shape)} instead of numbers [1, {self.width}]")
+        where = f"{KEY}: {params.encoder}"
+        with foreign(f"{where}: the model does not run"):
+            prove_all_read(model, lambda: self._probe(model), where)
+            pack_linear_layers(model)
+            self._probe(model)
         return model
+
+    def _probe(self, model: Any) -> None:
+        """Run the model once on black crops: what does not fit together raises here, not at the first clip."""
+        found = self._vectors(model, np.zeros((self.frames, PROBE, PROBE, 3), np.uint8))
+        if found.shape != (1, self.width) or not np.isfinite(found).all():
+            raise ValueError(f"it gives {list(found.shape)} instead of numbers [1, {self.width}]")
 
     def embed(self, crops: Crops) -> NDArray[np.float32]:
         """Vectors [n, width] of crops [n, S, S, 3], or for a video model of clips, [n * frames, S, S, 3]."""

@@ -6,7 +6,7 @@ No pickle is ever executed: safetensors, or `torch.load(weights_only=True)` with
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from mer.encoders.speech.folder import (
     read_weights,
     write_preprocessor,
 )
-from mer.errors import MerError
+from mer.errors import MerError, first_few
 from mer.foreign import foreign
 from mer.store.keys import FileDigests
 
@@ -156,11 +156,6 @@ def _check_weights(model: nn.Module, weights: Mapping[str, Tensor], path: Path) 
     lines = [f"{len(names)} {kind}: {first_few(names)}" for kind, names in faults.items() if names]
     if lines:
         raise MerError(f"{path}: weights do not fit the configuration; " + "; ".join(lines))
-
-
-def first_few(names: Sequence[str], most: int = 3) -> str:
-    """The first names, and dots where there are more."""
-    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 def used_weights(model: nn.Module) -> dict[str, Tensor]:

@@ -12,6 +12,7 @@ from transformers import AutoModel, AutoModelForCausalLM, PretrainedConfig
 
 from mer.encoders.base import Features, absent
 from mer.encoders.batching import batches
+from mer.encoders.coverage import prove_all_read
 from mer.encoders.packed import pack_linear_layers
 from mer.encoders.pretrained import folder_digest, load_model, read_config
 from mer.encoders.text.tokens import Tokenizer, Tokens, pad
@@ -100,13 +101,15 @@ class TransformerTextEncoder:
             unused=("pooler.",),
             trust_remote_code=params.trust_remote_code,
         )
-        if not params.trust_remote_code and params.device != "sharded":
-            pack_linear_layers(model)
+        where = f"{KEY}: {params.encoder}"
         rows = model.get_input_embeddings().num_embeddings
         if self._tokenizer.size > rows:
-            raise MerError(f"{KEY}: {params.encoder}: the tokenizer has {self._tokenizer.size} words, the model {rows}")
-        with foreign(f"{KEY}: {params.encoder}: the model does not run"):
-            self._probe(model)
+            raise MerError(f"{where}: the tokenizer has {self._tokenizer.size} words, the model {rows}")
+        with foreign(f"{where}: the model does not run"):
+            prove_all_read(model, lambda: self._probe(model), where)
+            if not params.trust_remote_code and params.device != "sharded":
+                pack_linear_layers(model)
+                self._probe(model)
         return model
 
     def _probe(self, model: Any) -> None:

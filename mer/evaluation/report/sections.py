@@ -151,9 +151,12 @@ def quarantine(faults: pd.DataFrame) -> Markup:
     """Clips that could not be used, or in part only, and why."""
     if faults.empty:
         return section("Quarantine", note="Every clip could be used whole.")
+    faults = faults.sort_values("kind", kind="stable")  # what failed comes before what is there in part
     shown = faults.head(MOST_FAULTS)
     rows = list(shown[["clip_id", "stage", "kind", "error", "message", "path"]].itertuples(index=False))
-    rest = f"The first {len(shown)} of {len(faults)} rows." if len(faults) > len(shown) else f"{len(faults)} rows."
+    kinds = ", ".join(f"{count} {kind}" for kind, count in faults["kind"].value_counts().sort_index().items())
+    first = f"The first {len(shown)} of " if len(faults) > len(shown) else ""
+    rest = f"{first}{len(faults)} rows: {kinds}."
     heading = ("clip", "stage", "kind", "fault", "message", "file")
     return section("Quarantine", table("Faults", heading, rows, class_="text wide"), note=rest)
 

@@ -146,4 +146,14 @@ def test_a_long_quarantine_is_cut_and_counted(page, results):
     many = pd.concat([results.quarantine] * 250, ignore_index=True)
     html = page(replace(results, quarantine=many))
     assert html.count("moov atom not found") == 100
-    assert "The first 100 of 250 rows." in html
+    assert "The first 100 of 250 rows: 250 failed." in html
+
+
+def test_clips_that_are_there_in_part_are_listed_after_those_that_failed(page, results):
+    part = results.quarantine.assign(
+        clip_id="half", kind="partial", error="no_sound", message="12 packets, none of which gave samples"
+    )
+    html = page(replace(results, quarantine=pd.concat([part, results.quarantine], ignore_index=True)))
+    assert "2 rows: 1 failed, 1 partial." in html
+    assert "<td>partial</td><td>no_sound</td><td>12 packets, none of which gave samples</td>" in html
+    assert html.index("moov atom not found") < html.index("12 packets, none of which gave samples")
