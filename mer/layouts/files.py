@@ -25,7 +25,6 @@ MOST_ENDINGS = 5
 """How many endings of files that are passed over are named."""
 
 
-
 def media_files(root: Path, folder: str = "", *, recursive: bool = False) -> list[str]:
     """Paths of the media files in a folder, relative to `root`, with forward slashes, sorted.
 

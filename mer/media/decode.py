@@ -68,7 +68,7 @@ def decode_clip(path: str | Path, params: DecodeParams) -> Media:
     Raises:
         MediaError: the file is missing, no media, beyond a limit, or has neither audio nor video that decodes.
     """
-    check_file(Path(path))
+    check_file(path)
     try:
         decoding = Decoding(lambda options: av.open(f"file:{path}", options=options, metadata_errors="replace"), params)
         media = decoding.run()
@@ -78,8 +78,9 @@ def decode_clip(path: str | Path, params: DecodeParams) -> Media:
     return replace(media, notes=tuple(decoding.notes.notes))
 
 
-def check_file(path: Path) -> None:
-    """Raise `MediaError` for what is no file, cannot be read or is empty."""
+def check_file(path: str | Path) -> None:
+    """Raise `MediaError` where a path is no file that can be read, or one without bytes."""
+    path = Path(path)
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):

@@ -13,7 +13,8 @@ import resource
 import signal
 import struct
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from types import SimpleNamespace
 from typing import Any, BinaryIO
@@ -26,9 +27,11 @@ from mer.media import encode
 from mer.media.confine import confine
 from mer.media.decode import Media, decode_clip
 from mer.media.errors import MediaError, OutOfMemoryError
+from mer.media.film import film_frames, film_length, film_sound
 from mer.media.part import Part
 from mer.media.parts import PartMedia, decode_parts
 
+Film = Iterator[tuple[dict[str, Any], bytes]]
 LEAST_MEMORY = 64 * 2**20
 HEADER = struct.Struct(">QI")
 """Length of the whole answer after this header, length of its JSON part."""
@@ -51,13 +54,19 @@ def main() -> None:
     end_with_parent(config["parent"])  # after it: what holds for this thread holds for those that it starts
     _send(answers, {"ready": True})
     params = SimpleNamespace(**config)
+    film: Film = iter(())
     for line in iter(requests.readline, b""):
         request = json.loads(line)
         _allow_cpu_seconds(config["timeout_seconds"] * len(request.get("parts", [0])))
         if "parts" in request:
             _answer_parts(answers, request["path"], [Part(**part) for part in request["parts"]], params)
-        else:
+        elif "path" in request:
             _answer(answers, request["path"], params)
+        elif "film" in request:
+            film = _film(request, params)
+            _send(answers, {"ready": True})
+        else:
+            _next(answers, film)
 
 
 def _limit(what: int, value: int) -> None:
@@ -88,22 +97,13 @@ def _send_all(
     answers: BinaryIO, decode: Callable[[], list[Media | PartMedia | MediaError]], count: int, params: Any
 ) -> None:
     sent = 0
-    try:
+    with _faults(lambda fault: [_send(answers, fault) for _ in range(sent, count)]):
         for media in decode():
             if isinstance(media, MediaError):
                 _send(answers, {"error": media.error, "message": str(media)})
             else:
                 _send_media(answers, media, params)
             sent += 1
-        return
-    except MediaError as error:
-        fault = {"error": error.error, "message": str(error)}
-    except (MemoryError, cv2.error) as error:
-        if isinstance(error, cv2.error) and error.code != cv2.Error.StsNoMem:
-            raise
-        fault = {"error": OutOfMemoryError.error, "message": "decoding needs more than decode.memory_mb"}
-    for _ in range(sent, count):
-        _send(answers, fault)
 
 
 def _send_media(answers: BinaryIO, media: Media | PartMedia, params: Any) -> None:
@@ -119,6 +119,41 @@ def _send_media(answers: BinaryIO, media: Media | PartMedia, params: Any) -> Non
         "notes": [asdict(note) for note in media.notes],
     }
     _send(answers, header, *audio, *frames)
+
+
+def _film(request: dict[str, Any], params: Any) -> Film:
+    """The answers to come about a film: stretches of its sound, or its frames at some times."""
+    if "length" in request:
+        for seconds in film_length(request["film"]):
+            yield {"length": seconds}, b""
+        return
+    if "times" not in request:
+        for stretch in film_sound(request["film"], params, request["seconds"]):
+            audio = encode.flac(stretch) if len(stretch) else b""
+            yield {"audio": len(audio)}, audio
+        return
+    for one in film_frames(request["film"], params, request["times"]):
+        frame = b"" if one is None else encode.jpeg(one[1].image, params.jpeg_quality)
+        yield {"frame": len(frame), "place": None if one is None else one[0]}, frame
+
+
+def _next(answers: BinaryIO, film: Film) -> None:
+    with _faults(lambda fault: _send(answers, fault)):
+        header, blob = next(film, ({"end": True}, b""))
+        _send(answers, header, blob)
+
+
+@contextmanager
+def _faults(tell: Callable[[dict[str, Any]], object]) -> Iterator[None]:
+    """Tell the fault of what is done inside."""
+    try:
+        yield
+    except MediaError as error:
+        tell({"error": error.error, "message": str(error)})
+    except (MemoryError, cv2.error) as error:
+        if isinstance(error, cv2.error) and error.code != cv2.Error.StsNoMem:
+            raise
+        tell({"error": OutOfMemoryError.error, "message": "decoding needs more than decode.memory_mb"})
 
 
 def _send(answers: BinaryIO, header: dict[str, Any], *blobs: bytes) -> None:

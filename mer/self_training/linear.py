@@ -106,8 +106,8 @@ def without_shares(
 ) -> Linear:
     """The problems of `fit_linear` as if every class had been as common as any other (Menon et al. 2021).
 
-    Balancing takes the classes' shares out of a fit; of one that weighs clips alike they are subtracted here. So whoever
-    calibrates decides alone how far the shares of few labels are believed. A class that a subset lacks stays as
+    Balancing takes the shares of the classes out of a fit; of one that weighs clips alike they are subtracted here. So
+    whoever calibrates decides alone how far the shares of few labels are believed. A class that a subset lacks stays as
     unlikely as balancing leaves it.
     """
     classes = fitted.bias.shape[1]
