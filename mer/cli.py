@@ -84,6 +84,23 @@ def _weights(option: str) -> tuple[str, str]:
 
 
 @app.command()
+def report(
+    against: Annotated[
+        str | None, typer.Option(help="Predictions file, commit or experiment to say what changed against it")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The page to write")] = Path("data/report/against.html"),
+) -> None:
+    """Write the page to browse the last run, with what changed against another one."""
+    from mer.evaluation.report import read_results, write_report
+    from mer.evaluation.runs import read_predictions
+    from mer.params import load_params
+
+    other = None if against is None else (against, read_predictions(against))
+    write_report(out, read_results(load_params(), against=other))
+    print(out)
+
+
+@app.command()
 def preset(
     names: Annotated[
         list[str] | None, typer.Argument(help="Presets to apply, in order; none lists what there is")
