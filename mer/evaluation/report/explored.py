@@ -13,7 +13,6 @@ import pandas as pd
 
 from mer.clips import ClipTable
 from mer.evaluation.report.looks import Look
-from mer.evaluation.scored import PARTS, scored_clips
 
 MOST_EVALUATED = 10_000
 """Clips with a label that the page lets explore; beyond these, what was predicted wrong goes first."""
@@ -43,12 +42,11 @@ class Explored:
 
 
 def choose_clips(
-    predictions: pd.DataFrame, clips: ClipTable, test_labels: pd.DataFrame
+    evaluated: pd.DataFrame, predictions: pd.DataFrame, clips: ClipTable
 ) -> tuple[pd.DataFrame, dict[str, int]]:
-    """`Explored.clips` and `Explored.left_out`: all that is evaluated as far as there is room, and some unlabeled ones,
-    evenly spread."""
-    parts = scored_clips(predictions, clips, test_labels)
-    scored = pd.concat([parts[part].assign(part=part) for part in PARTS if part in parts], ignore_index=True)
+    """`Explored.clips` and `Explored.left_out`: all that is evaluated (see `evaluated_clips`) as far as there is room,
+    and some unlabeled clips, evenly spread."""
+    scored = evaluated.reset_index(drop=True)
     wrong = scored["actual"] != scored["predicted"]
     first = scored.index[wrong].append(scored.index[~wrong])[:MOST_EVALUATED].sort_values()
     rows = predictions[predictions["split"] == UNLABELED].merge(clips.rows[["clip_id", "group"]], on="clip_id")

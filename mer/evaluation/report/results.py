@@ -10,8 +10,9 @@ from typing import Any
 
 import pandas as pd
 
-from mer.clips import ClipTable, read_labels, read_test_labels
+from mer.clips import ClipTable, read_labels
 from mer.errors import MerError
+from mer.evaluation.evaluated import evaluated_clips, test_labels_of
 from mer.evaluation.report.changes import Changes, changes_against
 from mer.evaluation.report.explored import Explored, Word, choose_clips
 from mer.evaluation.report.looks import read_looks
@@ -71,12 +72,14 @@ def read_results(
         clips = read_labels(data / "labels.parquet")
         texts = read_transcripts(data / "transcripts.parquet")
         clips = replace(clips, rows=clips.rows.assign(transcript=clips.rows["clip_id"].map(texts)))
-        predictions, test_labels = pd.read_parquet(data / "predictions.parquet"), _test_labels(data)
+        predictions = pd.read_parquet(data / "predictions.parquet")
+        evaluated = _evaluated(data / "evaluated.parquet", predictions, clips)
         mistakes = confidently_wrong(predictions, clips)
         changes = None
         if against is not None:
-            changes = changes_against(*against, predictions, clips, test_labels, params.evaluate)
-        rows, left_out = choose_clips(predictions, clips, test_labels)
+            known = test_labels_of(evaluated)
+            changes = changes_against(*against, predictions, clips, known, params.evaluate)
+        rows, left_out = choose_clips(evaluated, predictions, clips)
         if against is not None:
             rows["was"] = rows["clip_id"].map(against[1].set_index("clip_id")["predicted"])
         return RunResults(
@@ -112,9 +115,12 @@ def _of_clips(path: Path, clip_ids: Sequence[str]) -> pd.DataFrame:
     return pd.read_parquet(path, filters=[("clip_id", "in", list(clip_ids))])
 
 
-def _test_labels(data: Path) -> pd.DataFrame:
-    path = data / "test_labels.parquet"
-    return read_test_labels(path) if path.is_file() else NO_LABELS
+def _evaluated(path: Path, predictions: pd.DataFrame, clips: ClipTable) -> pd.DataFrame:
+    """What evaluation wrote; labels of the test split come from there and nowhere else."""
+    if not path.is_file():
+        print(f"{path}: not there; no test clip is shown", flush=True)
+        return evaluated_clips(predictions, clips, NO_LABELS)
+    return pd.read_parquet(path)
 
 
 def _read_plots(folder: Path, names: Sequence[str]) -> dict[str, pd.DataFrame]:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mer.evaluation.evaluated import evaluated_clips
 from mer.evaluation.report import write_report
 from mer.evaluation.report.changes import changes_against
 from mer.evaluation.report.explored import Explored, choose_clips
@@ -48,7 +49,7 @@ def look(seed: int, clips: int) -> Look:
 
 
 def explored_of(run, looks=None, experts=EXPERTS) -> Explored:
-    rows, left_out = choose_clips(run.predictions, run.clips, run.test_labels)
+    rows, left_out = chosen(run)
     votes = pd.DataFrame(
         [
             {"clip_id": clip, "expert": expert, "weight": 0.5, **dict(zip(columns(), values, strict=True))}
@@ -72,6 +73,10 @@ def explored_of(run, looks=None, experts=EXPERTS) -> Explored:
         looks = {clip: look(at, len(rows)) for at, clip in enumerate(rows["clip_id"][:30])}
     words = {rows["clip_id"][0]: [("good", 0.1, 0.3), ("morning", 0.35, 0.8)]}
     return Explored(rows, words, votes, history, looks, left_out)
+
+
+def chosen(run):
+    return choose_clips(evaluated_clips(run.predictions, run.clips, run.test_labels), run.predictions, run.clips)
 
 
 def columns() -> list[str]:
@@ -230,7 +235,7 @@ def test_hostile_names_are_shown_and_nothing_else(chromium, written, whole):
 def test_five_thousand_clips_fit_and_are_usable_at_once(chromium, written, results, make_run):
     run = make_run(labeled=4500, unlabeled=200, test=500)
     some = [look(seed, 5200) for seed in range(8)]
-    rows = choose_clips(run.predictions, run.clips, run.test_labels)[0]
+    rows = chosen(run)[0]
     looks = _within(((clip, some[at % len(some)]) for at, clip in enumerate(rows["clip_id"])), BUDGET)
     address = written(replace(results, clips=run.clips, explored=explored_of(run, looks, MANY)))
     size = Path(address.removeprefix("file://")).stat().st_size
@@ -285,7 +290,7 @@ def test_where_there_is_no_room_the_wrong_ones_are_shown(make_run, monkeypatch):
     monkeypatch.setattr(explored, "MOST_EVALUATED", 10)
     monkeypatch.setattr(explored, "MOST_UNLABELED", 5)
     run = make_run(labeled=60, unlabeled=20, test=30)
-    rows, left_out = explored.choose_clips(run.predictions, run.clips, run.test_labels)
+    rows, left_out = chosen(run)
     scored = rows[rows["part"] != "unlabeled"]
     assert (scored["actual"] != scored["predicted"]).all()
     assert len(scored) == 10

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from mer.evaluation.evaluated import evaluated_clips
 from mer.evaluation.report import write_report
 from mer.evaluation.report.explored import Explored, choose_clips
 from mer.pages import csp_hash, source
@@ -79,7 +80,9 @@ def test_nothing_is_fetched_and_nothing_is_run(page, results):
 
 
 def test_of_scripts_the_policy_lets_only_the_pages_own_run(page, results, run):
-    rows, left_out = choose_clips(run.predictions, run.clips, run.test_labels)
+    rows, left_out = choose_clips(
+        evaluated_clips(run.predictions, run.clips, run.test_labels), run.predictions, run.clips
+    )
     html = page(replace(results, explored=Explored(rows, left_out=left_out)))
     scripts = re.findall(r"<script([^>]*)>(.*?)</script>", html, re.DOTALL)
     running = [text for attributes, text in scripts if not attributes]
