@@ -1,3 +1,34 @@
 """Multimodal emotion recognition from short video clips, as one reproducible pipeline."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mer.prediction.predictor import Predictor
+
 __version__ = "0.1.0"
+
+
+def load_bundle(folder: str | Path, weights: Mapping[str, str] | None = None) -> Predictor:
+    """A trained bundle, which predicts files; its encoders are loaded at the first prediction.
+
+    Example, with a bundle and a file of yours:
+        >>> from mer import load_bundle
+        >>> bundle = load_bundle("data/models/bundle")
+        >>> [prediction] = bundle.predict(["clip.wav"], transcripts=["太好了真开心"])
+        >>> prediction.label
+        'happy'
+
+    Args:
+        folder: the bundle's, or the file that `mer bundle pack` wrote.
+        weights: where encoders lie now, by what they encode: `audio`, `face`, `detector`, `text` or `asr`.
+
+    Raises:
+        mer.errors.MerError: the bundle is missing, broken or of another version.
+    """
+    from mer.prediction.predictor import Predictor  # here, so that `import mer` waits for no torch
+
+    return Predictor(folder, weights)

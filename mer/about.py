@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from mer.errors import MerError
-from mer.evaluation.bootstrap import bootstrap_interval
-from mer.learning.features import FeatureSet
 from mer.params import EvaluateParams, Params
 from mer.self_training.bundle import load_bundle
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mer.learning.features import FeatureSet
 
 KEY = "about"
 EMBEDDED = "sample/corpus"
@@ -112,6 +114,10 @@ def _named(path: str | None) -> str | None:
 
 def _score(features: FeatureSet, predictions: pd.DataFrame, params: EvaluateParams) -> dict[str, Any]:
     """Weighted-F1 of the labeled clips that have a fold, its interval resampled by group as in evaluation."""
+    import pandas as pd  # here: who only loads a bundle waits for no tables
+
+    from mer.evaluation.bootstrap import bootstrap_interval
+
     rows = np.flatnonzero((features.labels >= 0) & (features.folds >= 0))
     names = np.array(features.classes, dtype=object)
     groups = pd.Series(features.groups[rows]) if pd.notna(features.groups[rows]).any() else None

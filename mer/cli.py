@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from mer import cache_cli, encoders_cli
-from mer.console import LOCALE, speaks_unicode, take_any_letter, told
+from mer import cache_cli, encoders_cli, predict_cli
+from mer.console import LOCALE, take_any_letter, told
 from mer.errors import MerError
 from mer.machine import explain
 
@@ -24,6 +23,7 @@ app = typer.Typer(
 
 app.add_typer(cache_cli.app, name="cache")
 app.add_typer(encoders_cli.app, name="encoders")
+app.command()(predict_cli.predict)
 
 # Commands import what they need when they run: `mer --help` should not wait for torch.
 
@@ -44,43 +44,6 @@ def show(
     from mer.evaluation.headline import headline
 
     print(headline(path or Path("metrics/evaluate.json")))
-
-
-@app.command()
-def predict(
-    files: Annotated[list[Path], typer.Argument(help="Video or audio files")],
-    bundle: Annotated[Path, typer.Option(help="Trained bundle")] = Path("data/models/bundle"),
-    transcript: Annotated[str, typer.Option(help="What is said, where it is known; goes with a single file")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON a file")] = False,
-    weights: Annotated[
-        list[str] | None,
-        typer.Option(help="Where encoders lie now: audio=, face=, detector=, text= or asr= and a path; repeatable"),
-    ] = None,
-) -> None:
-    """Predict the emotion of new clips with a trained bundle."""
-    from mer.predict import Predictor
-
-    if transcript and len(files) > 1:
-        raise MerError("--transcript goes with a single file")
-    predictor = Predictor(bundle, dict(map(_weights, weights or [])))
-    if predictor.warning is not None:
-        print(predictor.warning, file=sys.stderr)
-    failed = False
-    for file in files:
-        prediction = predictor.predict(file, transcript)
-        failed |= prediction.error is not None
-        print(
-            json.dumps(prediction.as_dict(), ensure_ascii=not speaks_unicode()) if as_json else prediction, flush=True
-        )
-    if failed:
-        raise typer.Exit(1)
-
-
-def _weights(option: str) -> tuple[str, str]:
-    name, equals, path = option.partition("=")
-    if not equals or not path:
-        raise MerError(f"--weights {option}: expected a name, '=' and a path, such as audio=/models/hubert")
-    return name, path
 
 
 @app.command()

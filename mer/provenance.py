@@ -8,13 +8,15 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mer.errors import MerError
 from mer.extraction.settings import deciding
 from mer.params import Params, Section, parse_params
 from mer.self_training.bundle import Bundle
-from mer.store.manifest import Manifest, check_settings, read_manifest
+
+if TYPE_CHECKING:
+    from mer.store.manifest import Manifest
 
 STEPS = {
     "audio": {"decode": "decode", "audio": "audio"},
@@ -56,6 +58,8 @@ def save_bundle(
     Raises:
         MerError: features were made under other params; the line says which stage to run.
     """
+    from mer.store.manifest import check_settings, read_manifest  # here, because it brings pandas
+
     folder, data = Path(folder), Path(data)
     steps = {step: section for name in bundle.model.modalities for step, section in STEPS[name].items()}
     manifests = {step: read_manifest(data / "manifests" / f"{step}.parquet") for step in steps}

@@ -33,11 +33,11 @@ def write_manifests(data: Path, params: Params, text: str) -> None:
         write_manifest(data / "manifests" / f"{name}.parquet", empty, made)
 
 
-def text_bundle(folder: Path) -> Path:
-    """Train and save `folder/bundle`."""
+def text_bundle(folder: Path, normalise: str = "corpus") -> Path:
+    """Train and save `folder/bundle`; standardised within three groups where `normalise` says `group`."""
     params = Params.model_validate(
         {
-            "model": {"modalities": ["text"], "width": 8, "heads": 2},
+            "model": {"modalities": ["text"], "width": 8, "heads": 2, "normalise": [normalise]},
             "pretrain": {"epochs": 1},
             "self_train": {"rounds": 0, "steps": 60, "seeds": 1, "learning_rate": 0.01},
             "text": {"dimensions": 6},
@@ -50,7 +50,8 @@ def text_bundle(folder: Path) -> Path:
     write_manifests(folder, params, encoder.fingerprint)
     clip_ids = [f"clip{i}" for i in range(len(labels))]
     rows = pd.DataFrame({"clip_id": clip_ids, "path": clip_ids, "split": "labeled", "label": labels})
-    rows = rows.assign(group=None, transcript=texts, fold=np.arange(len(labels)) % 3)
+    groups = [f"speaker{i % 3}" for i in range(len(labels))] if normalise == "group" else None
+    rows = rows.assign(group=groups, transcript=texts, fold=np.arange(len(labels)) % 3)
     found = encoder.encode(texts)
     table = UtteranceTable(
         clip_ids,

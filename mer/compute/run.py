@@ -21,11 +21,13 @@ def map_batches(
     *,
     total: int | None = None,
     description: str = "",
+    quiet: bool = False,
 ) -> Generator[tuple[int, Result | ClipError]]:
     """Results of the items of all batches, as they are done, each with the item's number in the order given.
 
     Batches are taken as workers become free. A worker that dies costs nothing but time: its batch is done again. Close
-    the iterator (`contextlib.closing`) to stop early. `total` is the number of items, for the progress bar on stderr.
+    the iterator (`contextlib.closing`) to stop early. `total` is the number of items, for the progress bar on stderr,
+    which `quiet` leaves out.
 
     Raises:
         MerError: the engine cannot be used.
@@ -33,7 +35,7 @@ def map_batches(
     firsts: list[int] = []
     with (
         closing(_engine(worker, _numbered(batches, firsts), params)) as done,
-        tqdm(total=total, desc=description, unit="clip", disable=None, smoothing=0.05) as bar,
+        tqdm(total=total, desc=description, unit="clip", disable=quiet or None, smoothing=0.05) as bar,
     ):
         for number, results in done:
             for offset, result in enumerate(results):

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from mer.clips import ClipTable, read_folds, read_groups, read_labels, read_splits
 from mer.errors import MerError
-from mer.store.tables import read_utterances
+
+if TYPE_CHECKING:
+    from mer.clips import ClipTable
+
+# Tables are read with what is imported where they are read: who predicts has none, and pandas takes a second.
 
 MODALITIES = ("audio", "face", "text")
 
@@ -76,18 +78,24 @@ class FeatureSet:
 
 def read_unlabeled_features(modalities: Sequence[str], data: Path = Path("data")) -> FeatureSet:
     """Features of all clips with their splits and groups, and without a label: what pretraining may see."""
+    from mer.clips import ClipTable, read_groups, read_splits
+
     rows = read_splits(data / "splits.parquet").merge(read_groups(data / "groups.parquet"), on="clip_id", how="left")
     return _read(ClipTable(rows.assign(label=None, fold=None), ()), modalities, data)
 
 
 def read_labeled_features(modalities: Sequence[str], data: Path = Path("data")) -> FeatureSet:
     """Features of all clips, with labels and folds of the labeled split."""
+    from mer.clips import read_folds, read_labels
+
     labels = read_labels(data / "labels.parquet")
     rows = labels.rows.merge(read_folds(data / "folds.parquet"), on="clip_id", how="left")
     return _read(replace(labels, rows=rows), modalities, data)
 
 
 def _read(clips: ClipTable, modalities: Sequence[str], data: Path) -> FeatureSet:
+    from mer.store.tables import read_utterances
+
     tables = {name: read_utterances(data / "features" / name / "utterance.parquet") for name in modalities}
     return build_feature_set(clips, tables)
 
@@ -172,5 +180,7 @@ def check_present(features: FeatureSet, rows: NDArray[np.int64], who: str) -> No
 
 def grouped(groups: NDArray[np.object_]) -> NDArray[np.int64]:
     """Group names as codes, int64 [N]; -1 where unknown."""
-    codes, _ = pd.factorize(groups)
-    return codes.astype(np.int64)
+    codes: dict[object, int] = {}
+    known = (name is not None and name == name for name in groups)  # a missing name may be NaN
+    found = [codes.setdefault(name, len(codes)) if ok else -1 for name, ok in zip(groups, known, strict=True)]
+    return np.array(found, np.int64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,37 @@ from mer.learning.tensors import read_tensors, write_tensors
 from mer.model.mrccl import Encoders
 from mer.params import ModelParams, Params, parse_params
 from mer.pretraining.pretrain import encoders_from, make_encoders, view_tensors, views_from
-from mer.self_training.classifier import make_classifier
+from mer.self_training.classifier import heads_of, make_classifier
 from mer.self_training.ensemble import mean_logits
-from mer.self_training.floor import columns, seen_by
+from mer.self_training.floor import columns, floor_names, seen_by
 from mer.self_training.linear import Linear
 from mer.self_training.members import Members
-from mer.self_training.voting import Vote, expert_presence
+from mer.self_training.voting import STUDENTS, Vote, expert_presence
+
+
+@dataclass(frozen=True)
+class Votes:
+    """What a bundle says of N clips: `probabilities` float32 [N, C] are the vote's, `own` float32 [E, N, C] each
+    expert's, calibrated; `seeing` bool [E, N] whether it sees anything of the clip; `weights` float32 [E]."""
+
+    experts: tuple[str, ...]
+    weights: NDArray[np.float32]
+    own: NDArray[np.float32]
+    seeing: NDArray[np.bool_]
+    probabilities: NDArray[np.float32]
+
+    def by_modality(self, modalities: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """The weighted mean [N, C] of the experts that see one modality alone; zeros where that is absent. Where their
+        weights are all zero, each counts the same."""
+        found = {}
+        for name in modalities:
+            rows = [e for e, expert in enumerate(self.experts) if expert.rpartition(" ")[2] == name]
+            if not rows:
+                continue
+            weight = self.weights[rows] if self.weights[rows].sum() > 0 else np.ones(len(rows), np.float32)
+            weight = (weight / weight.sum())[:, None, None] * self.seeing[rows][..., None]
+            found[name] = np.asarray((weight * self.own[rows]).sum(axis=0), np.float32)
+        return found
 
 
 @dataclass(frozen=True)
@@ -73,16 +98,44 @@ class Bundle:
         Raises:
             MerError: a modality is missing or has another width than in training.
         """
+        return self.votes(features, present, groups).probabilities
+
+    def votes(
+        self,
+        features: Mapping[str, NDArray[np.float32]],
+        present: Mapping[str, NDArray[np.bool_]],
+        groups: NDArray[np.object_] | None = None,
+    ) -> Votes:
+        """As `predict`, with what every expert says."""
         for name, fitted in self.view.standardisers.items():
             width = features[name].shape[1] if name in features else None
             if width != len(fitted.mean):
                 raise MerError(f"the bundle expects {len(fitted.mean)} {name} features a clip, found {width or 'none'}")
         inputs = self.view.inputs(features, present, groups, pick_device(self.model.device))
-        starts = range(0, len(inputs), ROWS)
-        parts = [self._predict(inputs[start : start + ROWS]).numpy() for start in starts]
-        return np.concatenate([np.zeros((0, len(self.classes)), np.float32), *parts])
+        parts = [self._votes(inputs[start : start + ROWS]) for start in range(0, max(1, len(inputs)), ROWS)]
+        return Votes(
+            self.experts,
+            self.vote.weights.numpy(),
+            np.concatenate([own for own, _, _ in parts], axis=1),
+            np.concatenate([seeing for _, seeing, _ in parts], axis=1),
+            np.concatenate([fused for _, _, fused in parts]),
+        )
 
-    def _predict(self, inputs: Inputs) -> Tensor:
+    @property
+    def experts(self) -> tuple[str, ...]:
+        """`<family> <modality or fused>` of each expert, in the order of the vote's weights."""
+        modalities = tuple(self.view.standardisers)
+        heads = heads_of(self.model.kind, modalities)
+        floor = floor_names(modalities) if self.linear else ()
+        names: list[str] = []
+        seen: set[str] = set()
+        for family, _ in self.members:  # of a family that comes again, the later members are a round's students
+            names += [f"{family}{STUDENTS * (family in seen)} {head}" for head in heads]
+            seen.add(family)
+        return (*floor, *names)
+
+    def _votes(self, inputs: Inputs) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]]:
+        """Of some clips: what each expert says, [E, n, C]; which sees something, [E, n]; and the vote, [n, C]."""
         parts = seen_by(len(inputs.features)) if self.linear else []
         logits = [expert.logits(columns(inputs, part)).cpu() for expert, part in zip(self.linear, parts, strict=True)]
         heads = 0
@@ -91,7 +144,8 @@ class Bundle:
             heads = found.shape[2]
             logits.append(mean_logits(found).cpu())
         present = expert_presence(inputs.present.cpu(), bool(self.linear), len(self.members), heads)
-        return self.vote(torch.cat(logits), present)
+        stacked = torch.cat(logits)
+        return self.vote.calibrated(stacked).numpy(), present.numpy(), self.vote(stacked, present).numpy()
 
     def save(self, folder: str | Path) -> None:
         """Write the folder; the same bundle gives the same bytes."""

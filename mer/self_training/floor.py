@@ -114,8 +114,7 @@ class Floor:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """`<family> <modality or fused>` of each expert."""
-        parts = ("fused", *self.modalities) if len(self.modalities) > 1 else tuple(self.modalities)
-        return (f"{PLAIN} fused", *(f"{FLOOR} {part}" for part in parts))
+        return floor_names(self.modalities)
 
     def logits(self, chain: Chain, rows: NDArray[np.int64], choice: Choice) -> Tensor:
         """What the chain's experts say of some clips in the view and at the strengths of a choice, [E, n, C]."""
@@ -159,6 +158,12 @@ class Floor:
     def _one(self, fitted: Linear, chain: Chain, strength: int) -> Linear:
         at = self.place[chain] * len(STRENGTHS) + strength
         return Linear(fitted.weight[at : at + 1], fitted.bias[at : at + 1])
+
+
+def floor_names(modalities: Sequence[str]) -> tuple[str, ...]:
+    """`<family> <modality or fused>` of the floor's experts, in the order of `seen_by`."""
+    parts = ("fused", *modalities) if len(modalities) > 1 else tuple(modalities)
+    return (f"{PLAIN} fused", *(f"{FLOOR} {part}" for part in parts))
 
 
 def seen_by(modalities: int) -> list[list[int]]:

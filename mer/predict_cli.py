@@ -1,0 +1,126 @@
+"""`mer predict`: a trained bundle on new files."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mer.console import speaks_unicode
+from mer.errors import MerError
+
+if TYPE_CHECKING:
+    from mer.prediction.answer import Prediction
+    from mer.prediction.predictor import Predictor
+    from mer.prediction.source import Source
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it."""
+
+
+def predict(
+    files: Annotated[
+        list[str],
+        typer.Argument(help="Video or audio files, folders, patterns, CSV lists (file, group, transcript), or - "),
+    ],
+    bundle: Annotated[Path, typer.Option(help="Trained bundle")] = Path("data/models/bundle"),
+    transcript: Annotated[str, typer.Option(help="What is said, where it is known; goes with a single file")] = "",
+    group: Annotated[str | None, typer.Option(help="Speaker or session of all files that have no other")] = None,
+    groups: Annotated[
+        Path | None, typer.Option(help="CSV file (file, group, transcript) of files that are named otherwise")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Table to write, or to go on with: .csv, .jsonl or .parquet")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON a file")] = False,
+    workers: Annotated[int, typer.Option(min=0, max=1024, help="Processes; 0 means one a core")] = 0,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(help="Where encoders lie now: audio=, face=, detector=, text= or asr= and a path; repeatable"),
+    ] = None,
+) -> None:
+    """Predict the emotion of new clips with a trained bundle."""
+    from mer.prediction.predictor import Predictor
+    from mer.prediction.sources import sources_of
+
+    predictor = Predictor(bundle, weights_of(weights))
+    with sources_of(files, groups, group) as sources:
+        if transcript:
+            sources = [_said(sources, transcript)]
+        _warn(predictor, sources)
+        predictor.ready()
+        failed: list[bool] = []
+        try:
+            for one in _predictions(predictor, sources, out, workers):
+                failed.append(one.error is not None)
+                if out is None:
+                    _tell(one, as_json)
+        except KeyboardInterrupt:
+            kept = f"what is done is in {out}: run again to go on" if out else "what is done is printed"
+            print(f"interrupted: {kept}", file=sys.stderr)
+            raise typer.Exit(INTERRUPTED) from None
+        if out is not None:
+            print(f"{out}: {len(sources)} files, {len(failed)} predicted now, {sum(failed)} of these failed")
+    if any(failed):
+        raise typer.Exit(1)
+
+
+def weights_of(options: Sequence[str] | None) -> dict[str, str]:
+    """`name=path` of each option.
+
+    Raises:
+        MerError: one is no such pair.
+    """
+    found = {}
+    for option in options or ():
+        name, equals, path = option.partition("=")
+        if not equals or not path:
+            raise MerError(f"--weights {option}: expected a name, '=' and a path, such as audio=/models/hubert")
+        found[name] = path
+    return found
+
+
+def _said(sources: Sequence[Source], transcript: str) -> Source:
+    from dataclasses import replace
+
+    if len(sources) != 1:
+        raise MerError("--transcript goes with a single file; several have theirs in a CSV list (file, transcript)")
+    return replace(sources[0], transcript=transcript)
+
+
+def _warn(predictor: Predictor, sources: Sequence[Source]) -> None:
+    """What to know before believing the predictions, on stderr."""
+    if predictor.warning is not None:
+        print(predictor.warning, file=sys.stderr)
+    unknown = sum(source.group is None for source in sources)
+    if predictor.by_group and unknown:
+        print(
+            f"warning: this bundle standardises within groups (speakers), and {unknown} of {len(sources)} files have "
+            "none: they are taken for one speaker's, the best estimate; say --group NAME or --groups groups.csv",
+            file=sys.stderr,
+        )
+
+
+def _predictions(
+    predictor: Predictor, sources: Sequence[Source], out: Path | None, workers: int
+) -> Iterator[Prediction]:
+    from mer.params import ComputeParams
+    from mer.prediction.many import predict_to_table
+
+    compute = ComputeParams(workers=workers)
+    if out is not None:
+        yield from predict_to_table(predictor, sources, out, compute)
+        return
+    with closing(predictor.stream(sources, compute)) as found:
+        for _, prediction in found:
+            yield prediction
+
+
+def _tell(prediction: Prediction, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(prediction.as_dict(), ensure_ascii=not speaks_unicode()), flush=True)
+    else:
+        print(prediction, flush=True)

@@ -1,0 +1,177 @@
+"""Features of new files, made as training made them: the same decoding, recogniser, cropper and encoders, checked by
+their fingerprints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mer.compute.worker import attempt
+from mer.encoders.asr.load import load_transcriber
+from mer.encoders.asr.transcript import Transcript, Word, merge_transcripts
+from mer.encoders.base import Encoder, Features, absent
+from mer.encoders.face.cropper import FaceCropper
+from mer.encoders.face.crops import FaceCrops, from_record, to_record
+from mer.encoders.face.load import load_face_encoder
+from mer.encoders.text.load import load_text_encoder
+from mer.errors import ClipError, MachineError, MerError, NotANumberError
+from mer.media import encode
+from mer.media.record import MediaRecord
+from mer.params import Params
+from mer.provenance import Provenance
+
+SOURCES = {"corpus": "given", "asr": "asr", "none": "none"}
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A decoded file: `audio` are FLAC bytes, None without sound; `crops` a row of face crops (JPEGs), None where no
+    face is looked for; `transcript` what is known to be said, empty where nothing is."""
+
+    audio: bytes | None
+    crops: Mapping[str, Any] | None
+    seconds: float
+    transcript: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """Features of one file by modality, and what they were made of."""
+
+    features: Mapping[str, Features]
+    transcript: str
+    source: str
+    words: tuple[Word, ...]
+    seconds: float
+    faces: FaceCrops | None = None
+    notes: tuple[str, ...] = ()
+    transient: bool = field(default=False)
+
+    @property
+    def absent(self) -> dict[str, str]:
+        """Why a modality is lacking."""
+        return {name: of.note for name, of in self.features.items() if not of.ok}
+
+
+def raw_of(record: MediaRecord, cropper: FaceCropper | None, transcript: str = "") -> Raw:
+    """What the encoders see of a decoded file."""
+    crops = None if cropper is None else to_record(cropper.crop(record.images(), record.timestamps))
+    notes = tuple(f"{note.error}: {note.message}" for note in record.notes)
+    return Raw(record.audio, crops, record.duration, transcript, notes)
+
+
+class Extractor:
+    """The recogniser and the encoders of a bundle, held against what the bundle says of them.
+
+    Raises:
+        MerError: one is not there, or is not the one that the bundle was trained with; the line names it.
+    """
+
+    def __init__(self, made: Provenance, modalities: Sequence[str]) -> None:
+        self.params = made.params
+        self.encoders = load_encoders(made.params, made.folder / "text", modalities)
+        for name, encoder in self.encoders.items():
+            made.check(name, encoder)
+        if "face" in modalities:
+            made.check("face_crops", FaceCropper(made.params.face))
+        self.transcriber = load_transcriber(made.params.transcribe) if "text" in modalities else None
+        if self.transcriber is not None:
+            made.check("transcripts", self.transcriber)
+
+    @property
+    def widths(self) -> dict[str, int]:
+        return {name: encoder.dimensions for name, encoder in self.encoders.items()}
+
+    def __call__(self, batch: Sequence[Raw]) -> list[Extracted]:
+        """Features of each file; what a file gets does not depend on the batch."""
+        waveforms = [np.zeros(0, np.float32) if raw.audio is None else encode.waveform(raw.audio) for raw in batch]
+        heard, faults = self._hear(batch, waveforms)
+        texts = merge_transcripts([raw.transcript for raw in batch], heard)
+        faces = [_crops(raw) for raw in batch]
+        items: dict[str, list[Any]] = {
+            "audio": waveforms,
+            "face": [np.zeros((0, 16, 16, 3), np.uint8) if of is None else of.crops for of in faces],
+            "text": [of.text for of in texts],
+        }
+        found = {name: _encoded(encoder, items[name]) for name, encoder in self.encoders.items()}
+        return [
+            Extracted(
+                {name: of[i][0] for name, of in found.items()},
+                texts[i].text,
+                SOURCES[texts[i].source],
+                texts[i].words,
+                raw.seconds,
+                faces[i],
+                (*raw.notes, *faults.get(i, ())),
+                any(of[i][1] for of in found.values()),
+            )
+            for i, raw in enumerate(batch)
+        ]
+
+    def _hear(
+        self, batch: Sequence[Raw], waveforms: Sequence[NDArray[np.float32]]
+    ) -> tuple[list[Transcript | str | None], dict[int, tuple[str, ...]]]:
+        """What is recognised where no transcript is known, and by place what went wrong."""
+        heard: list[Transcript | str | None] = [None] * len(batch)
+        faults: dict[int, tuple[str, ...]] = {}
+        if self.transcriber is None:
+            return heard, faults
+        wanting = [i for i, raw in enumerate(batch) if not raw.transcript.strip() and len(waveforms[i])]
+        if not wanting:
+            return heard, faults
+        for i, one in zip(wanting, attempt(self.transcriber.transcribe, [waveforms[i] for i in wanting]), strict=True):
+            if isinstance(one, ClipError):
+                faults[i] = (f"transcribe: {one}",)
+            else:
+                heard[i] = one
+        return heard, faults
+
+
+def _crops(raw: Raw) -> FaceCrops | None:
+    return None if raw.crops is None else from_record(raw.crops)  # through JPEG, as in training
+
+
+def _encoded(encoder: Encoder[Any], items: Sequence[Any]) -> list[tuple[Features, bool]]:
+    """Features of each item, and whether the machine is to blame for those that are lacking."""
+    found = []
+    for one in attempt(encoder.encode, items):
+        if not isinstance(one, ClipError) and not np.isfinite(one.embedding).all():
+            one = NotANumberError("the encoder gives values that are not finite numbers")
+        if isinstance(one, ClipError):
+            found.append((absent(encoder.dimensions, str(one)), isinstance(one, MachineError) or one.transient))
+        else:
+            found.append((one, False))
+    return found
+
+
+def load_encoders(params: Params, fitted_text: Path, modalities: Sequence[str]) -> dict[str, Encoder[Any]]:
+    """The encoders of the modalities asked for; `fitted_text` holds the text encoder where the corpus made it."""
+    encoders = {}
+    for name in modalities:
+        try:
+            encoders[name] = _loaders(params, fitted_text)[name]()
+        except MerError as error:
+            raise MerError(f"{error}; where it lies elsewhere now: `mer predict --weights {name}=FOLDER`") from None
+    return encoders
+
+
+def _loaders(params: Params, fitted_text: Path) -> dict[str, Callable[[], Encoder[Any]]]:
+    def audio() -> Encoder[Any]:
+        from mer.encoders.speech.features import SpeechFeatures
+
+        return SpeechFeatures(params.audio)
+
+    def text() -> Encoder[Any]:
+        if params.text.encoder != "tfidf":
+            return load_text_encoder(params.text)
+        from mer.encoders.text.tfidf import TfidfTextEncoder  # here, because it brings scikit-learn
+
+        return TfidfTextEncoder.load(fitted_text)
+
+    return {"audio": audio, "face": lambda: load_face_encoder(params.face), "text": text}

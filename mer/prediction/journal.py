@@ -1,0 +1,75 @@
+"""Features of files that wait for their group: a line of JSON each, so that a killed run need not read them again."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from mer.encoders.asr.transcript import Word
+from mer.encoders.base import Features
+from mer.prediction.extractor import Extracted
+from mer.prediction.source import Source
+
+ENDING = ".features"
+
+
+class Journal:
+    """A file of lines at `path`; those of another bundle, and a last one that was cut off, are passed over."""
+
+    def __init__(self, path: Path, bundle: str) -> None:
+        self.path, self.bundle = path, bundle
+        self.known: dict[tuple[str, str], Extracted] = {}
+        """By path and by the transcript that was given."""
+
+    def __enter__(self) -> Self:
+        content = self.path.read_bytes() if self.path.exists() else b""
+        whole = content[: content.rfind(b"\n") + 1]
+        for line in whole.decode(errors="replace").splitlines():
+            values = json.loads(line)
+            if values["bundle"] == self.bundle:
+                self.known[values["path"], values["given"]] = _from_line(values)
+        if len(whole) < len(content):
+            self.path.write_bytes(whole)
+        self._file = self.path.open("ab")
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._file.close()
+
+    def add(self, source: Source, found: Extracted) -> None:
+        """Note one file; not what the machine is to blame for."""
+        if found.transient:
+            return
+        line = {"path": source.path, "given": source.transcript, "bundle": self.bundle, **_to_line(found)}
+        self._file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+        self._file.flush()
+
+
+def _to_line(found: Extracted) -> dict[str, Any]:
+    return {
+        "features": {
+            name: [base64.b64encode(of.embedding.astype("<f4").tobytes()).decode(), of.frames, of.ok, of.note]
+            for name, of in found.features.items()
+        },
+        "transcript": found.transcript,
+        "source": found.source,
+        "words": [asdict(word) for word in found.words],
+        "seconds": found.seconds,
+        "notes": list(found.notes),
+    }
+
+
+def _from_line(values: Mapping[str, Any]) -> Extracted:
+    features = {
+        name: Features(np.frombuffer(base64.b64decode(data), "<f4").astype(np.float32), frames, ok, note=note)
+        for name, (data, frames, ok, note) in values["features"].items()
+    }
+    words = tuple(Word(**word) for word in values["words"])
+    of = values
+    return Extracted(features, of["transcript"], of["source"], words, of["seconds"], None, tuple(of["notes"]))

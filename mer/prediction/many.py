@@ -1,0 +1,86 @@
+"""Files to a table, gone on with where an earlier run was ended."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from mer.errors import ClipError, MerError
+from mer.machine import explain
+from mer.params import ComputeParams
+from mer.prediction.answer import Prediction
+from mer.prediction.extractor import Extracted
+from mer.prediction.journal import ENDING, Journal
+from mer.prediction.predictor import Predictor
+from mer.prediction.source import Source
+from mer.prediction.tables import Columns, Table
+from mer.prediction.voting import failed, predictions
+
+
+def predict_to_table(
+    predictor: Predictor, sources: Sequence[Source], out: str | Path, compute: ComputeParams
+) -> Iterator[Prediction]:
+    """Predict the files that a table lacks, and write their rows; gives what is new, as it is written.
+
+    Where clips are standardised within groups, all of a run are predicted anew once every one is read, because a clip
+    more changes what its group is; their features wait in `<out>.features` meanwhile.
+
+    Raises:
+        MerError: see `Table`.
+    """
+    table = Table(out, Columns(predictor.classes, predictor.modalities, identity(predictor.folder)))
+    with table:
+        if predictor.by_group:
+            yield from _by_group(predictor, sources, table, compute)
+        else:
+            wanting = [source for source in sources if source.path not in table.rows]
+            with closing(predictor.stream(wanting, compute)) as found:
+                for _, prediction in found:
+                    table.add(prediction)
+                    yield prediction
+        table.finish([source.path for source in sources])
+
+
+def identity(folder: Path) -> str:
+    """Twelve hex digits that tell a bundle from others: of its experts' weights."""
+    with (folder / "members.safetensors").open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+
+
+def _by_group(
+    predictor: Predictor, sources: Sequence[Source], table: Table, compute: ComputeParams
+) -> Iterator[Prediction]:
+    if all(one.path in table.rows and table.groups.get(one.path) == one.group for one in sources):
+        return
+    path = table.path.with_name(table.path.name + ENDING)
+    try:
+        with Journal(path, table.columns.bundle) as journal:
+            found = _gathered(predictor, sources, journal, compute)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise MerError(f"{path}: {explain(error) if isinstance(error, OSError) else 'damaged; delete it'}") from None
+    good = [(i, one) for i, one in enumerate(found) if isinstance(one, Extracted)]
+    voted = predictions(predictor.classifier, [sources[i] for i, _ in good], [one for _, one in good])
+    by_place = dict(zip([i for i, _ in good], voted, strict=True))
+    table.forget([source.path for source in sources])
+    for i, (source, one) in enumerate(zip(sources, found, strict=True)):
+        prediction = failed(source, one) if isinstance(one, ClipError) else by_place[i]
+        table.add(prediction)
+        yield prediction
+    path.unlink()
+
+
+def _gathered(
+    predictor: Predictor, sources: Sequence[Source], journal: Journal, compute: ComputeParams
+) -> list[Extracted | ClipError]:
+    """Features of all files, those that the journal lacks read and noted."""
+    wanting = [source for source in sources if (source.path, source.transcript) not in journal.known]
+    new: dict[tuple[str, str], Extracted | ClipError] = dict(journal.known)
+    with closing(predictor.extracted(wanting, compute)) as found:
+        for number, one in found:
+            source = wanting[number]
+            new[source.path, source.transcript] = one
+            if isinstance(one, Extracted):
+                journal.add(source, one)
+    return [new[source.path, source.transcript] for source in sources]

@@ -1,0 +1,108 @@
+"""Many files through decoding, cropping and encoding at once: threads that decode feed processes that encode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from mer.compute.local import cores
+from mer.compute.run import map_batches
+from mer.errors import ClipError
+from mer.params import ComputeParams
+from mer.prediction.extractor import Extracted, Extractor, Raw
+from mer.prediction.reading import ReadWorker
+from mer.prediction.source import Source
+from mer.provenance import Provenance
+
+if TYPE_CHECKING:
+    from mer.prediction.predictor import Predictor
+
+BATCH = 16
+"""Files encoded together."""
+MANY = 64
+"""Files from which on processes that load the encoders for themselves are worth their start."""
+
+
+@dataclass(frozen=True)
+class EncodeWorker:
+    """Loads the encoders of a bundle, once a process."""
+
+    made: Provenance
+    modalities: tuple[str, ...]
+
+    def setup(self) -> Callable[[Sequence[Raw]], Sequence[Extracted | ClipError]]:
+        return Extractor(self.made, self.modalities)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The encoders that this process has already."""
+
+    extractor: Extractor
+
+    def setup(self) -> Callable[[Sequence[Raw]], Sequence[Extracted | ClipError]]:
+        return self.extractor
+
+
+def extracted(
+    predictor: Predictor, sources: Sequence[Source], compute: ComputeParams
+) -> Generator[tuple[int, Extracted | ClipError]]:
+    """Features of each file in order, with its place; faults in place of features."""
+    params, faults = predictor.params, dict[int, ClipError]()
+    face = params.face if "face" in predictor.modalities else None
+    reading = compute.model_copy(update={"workers": compute.workers or min(cores(), max(1, len(sources)))})
+    encoding = compute.model_copy(update={"workers": _encoders(compute, len(sources))})
+    worker = (
+        Loaded(predictor.extractor) if encoding.workers == 1 else EncodeWorker(predictor.made, predictor.modalities)
+    )
+    order: list[int] = []
+    with (
+        closing(map_batches(ReadWorker(params.decode, face), ([one] for one in sources), reading, quiet=True)) as read,
+        closing(
+            map_batches(worker, _good(read, faults, order), encoding, total=len(sources), description="predict")
+        ) as done,
+    ):
+        yield from _in_order(((order[number], one) for number, one in done), faults, len(sources))
+
+
+def _encoders(compute: ComputeParams, files: int) -> int:
+    """How many processes encode: this one alone for few files, and where a GPU does it."""
+    if compute.workers:
+        return compute.workers
+    return 1 if files < MANY or torch.cuda.is_available() else cores()
+
+
+def _good(
+    read: Iterator[tuple[int, Raw | ClipError]], faults: dict[int, ClipError], order: list[int]
+) -> Iterator[list[Raw]]:
+    """Batches of what was read; notes the places of their files in `order`, and what could not be read in `faults`."""
+    batch: list[Raw] = []
+    for number, one in read:
+        if isinstance(one, ClipError):
+            faults[number] = one
+            continue
+        order.append(number)
+        batch.append(one)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _in_order(
+    done: Iterator[tuple[int, Extracted | ClipError]], faults: dict[int, ClipError], total: int
+) -> Iterator[tuple[int, Extracted | ClipError]]:
+    waiting: dict[int, Extracted | ClipError] = {}
+    place = 0
+    for number, one in done:
+        waiting[number] = one
+        while place in waiting or place in faults:
+            yield place, waiting.pop(place) if place in waiting else faults[place]
+            place += 1
+    for last in range(place, total):
+        yield last, waiting.pop(last) if last in waiting else faults[last]

@@ -1,0 +1,113 @@
+"""Features to predictions: the bundle's vote, the same to the last bit whatever company a file comes in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import count
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mer.errors import ClipError, MachineError
+from mer.prediction.answer import Prediction
+from mer.prediction.source import Source
+from mer.self_training.bundle import Bundle, Votes
+
+if TYPE_CHECKING:
+    from mer.prediction.extractor import Extracted
+
+ROWS = 32
+"""Clips of one vote: always as many, for a product of another size may round otherwise."""
+TOGETHER = "\0"
+"""The group of clips whose group nobody knows. Their own mean is nearer to their speaker's than the corpus' is: of
+simulated speakers it predicts .98 right with 8 clips of one at hand and .93 of several mixed, the corpus' .84."""
+
+
+def stands_alone(bundle: Bundle) -> bool:
+    """Whether what a clip gets hangs on that clip alone, and not on others of its group."""
+    return bundle.view.name != "group"
+
+
+def predictions(bundle: Bundle, sources: Sequence[Source], found: Sequence[Extracted]) -> list[Prediction]:
+    """What the bundle says of some files; all of a group must be there at once."""
+    if not found:
+        return []
+    names = tuple(bundle.view.standardisers)
+    features = {name: np.stack([one.features[name].embedding for one in found]) for name in names}
+    present = {name: np.array([one.features[name].ok for one in found]) for name in names}
+    if stands_alone(bundle):
+        votes = _in_blocks(bundle, features, present)
+    else:
+        groups = [TOGETHER if source.group is None else source.group for source in sources]
+        votes = bundle.votes(features, present, np.array(groups, object))
+    alone = votes.by_modality(names)
+    return [
+        _prediction(bundle, source, one, votes, alone, i)
+        for i, source, one in zip(count(), sources, found, strict=False)
+    ]
+
+
+def failed(source: Source, error: ClipError) -> Prediction:
+    """Of a file that cannot be predicted."""
+    again = error.transient or isinstance(error, MachineError)
+    return Prediction(source.path, None, {}, {}, str(error), group=source.group, transient=again)
+
+
+def _in_blocks(
+    bundle: Bundle, features: Mapping[str, NDArray[np.float32]], present: Mapping[str, NDArray[np.bool_]]
+) -> Votes:
+    number = len(next(iter(present.values())))
+    parts = []
+    for start in range(0, number, ROWS):
+        rows = np.minimum(np.arange(start, start + ROWS), number - 1)  # the last clip again, to fill the block
+        part = bundle.votes({k: x[rows] for k, x in features.items()}, {k: x[rows] for k, x in present.items()})
+        parts.append((part, min(ROWS, number - start)))
+    return Votes(
+        bundle.experts,
+        parts[0][0].weights,
+        np.concatenate([part.own[:, :n] for part, n in parts], axis=1),
+        np.concatenate([part.seeing[:, :n] for part, n in parts], axis=1),
+        np.concatenate([part.probabilities[:n] for part, n in parts]),
+    )
+
+
+def _prediction(
+    bundle: Bundle,
+    source: Source,
+    one: Extracted,
+    votes: Votes,
+    alone: Mapping[str, NDArray[np.float32]],
+    row: int,
+) -> Prediction:
+    modalities = {name: of.ok for name, of in one.features.items()}
+    made_of = {
+        "absent": one.absent,
+        "group": source.group,
+        "transcript": one.transcript,
+        "source": one.source,
+        "words": one.words,
+        "seconds": one.seconds,
+        "notes": one.notes,
+        "faces": one.faces,
+        "transient": one.transient,
+    }
+    if not any(modalities.values()):
+        reasons = "; ".join(f"{name}: {note}" for name, note in one.absent.items())
+        return Prediction(source.path, None, {}, modalities, f"nothing to go by ({reasons})", **made_of)  # type: ignore[arg-type]
+
+    def by_class(values: NDArray[np.float32]) -> dict[str, float]:
+        return dict(zip(bundle.classes, map(float, values), strict=True))
+
+    probabilities = by_class(votes.probabilities[row])
+    return Prediction(
+        source.path,
+        max(probabilities, key=probabilities.__getitem__),
+        probabilities,
+        modalities,
+        by_modality={name: by_class(of[row]) for name, of in alone.items() if modalities[name]},
+        experts={
+            name: by_class(votes.own[e, row]) for e, name in enumerate(votes.experts) if bool(votes.seeing[e, row])
+        },
+        **made_of,  # type: ignore[arg-type]
+    )

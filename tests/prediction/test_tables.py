@@ -1,0 +1,183 @@
+"""`--out`: one table whatever ended the run before, in each of its forms."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from mer.cli import app
+from mer.errors import MerError
+from mer.prediction.answer import Prediction
+from mer.prediction.tables import Columns, Table
+from tests.bundles import TEXTS
+
+FORMS = ("csv", "jsonl", "parquet")
+Many = Callable[[int], Path]
+COLUMNS = Columns(("a", "b"), ("text",), "0" * 12)
+
+
+def row(path: str, **values: object) -> Prediction:
+    return Prediction(
+        path, "a", {"a": 0.25, "b": 0.75}, {"text": True}, transcript='said, "twice"\nand again', **values
+    )  # type: ignore[arg-type]
+
+
+def write(out: Path, *rows: Prediction, finish: bool = True) -> list[str]:
+    """Add rows that the table lacks, and say which it had."""
+    with Table(out, COLUMNS) as table:
+        before = list(table.rows)
+        for one in rows:
+            if one.path not in table.rows:
+                table.add(one)
+        if finish:
+            table.finish([one.path for one in rows])
+    return before
+
+
+def run(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "mer.cli", "predict", *map(str, arguments)]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_table_that_was_ended_anywhere_is_gone_on_with(form: str, tmp_path: Path) -> None:
+    """Cut at every byte, taken up, finished: the same bytes as of one run."""
+    rows = [row("1.wav"), row("2.wav", group="x"), row("3, odd.wav", error="it broke")]
+    whole = tmp_path / f"whole.{form}"
+    write(whole, *rows)
+    grown = tmp_path / f"grown.{form}"
+    write(grown, *rows, finish=False)
+    growing = grown if form != "parquet" else grown.with_name(grown.name + ".part")
+    content = growing.read_bytes()
+    for end in range(len(content)):
+        growing.write_bytes(content[:end])
+        write(grown, *rows)
+        assert grown.read_bytes() == whole.read_bytes(), end
+        if form == "parquet":
+            grown.unlink()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_finished_table_takes_more_rows_and_keeps_those_of_other_files(form: str, tmp_path: Path) -> None:
+    out = tmp_path / f"out.{form}"
+    write(out, row("b.wav"))
+    assert write(out, row("a.wav"), row("b.wav")) == ["b.wav"]
+    once = tmp_path / f"once.{form}"
+    write(once, row("a.wav"), row("b.wav"))
+    assert out.read_bytes() == once.read_bytes()
+    assert write(out, row("c.wav")) == ["a.wav", "b.wav"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_the_machine_failed_at_is_done_again(form: str, tmp_path: Path) -> None:
+    out = tmp_path / f"out.{form}"
+    write(out, row("a.wav", error="killed", transient=True), row("b.wav", error="no sound"))
+    assert write(out, row("a.wav"), row("b.wav")) == ["b.wav"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("content", [b"path,label\na.wav,happy\n", b"{}\n", b"\xff\xfe\n", b"[]\n", b"PAR1 no\n"])
+def test_a_file_that_is_no_such_table_is_left_as_it_is(form: str, content: bytes, tmp_path: Path) -> None:
+    out = tmp_path / f"out.{form}"
+    out.write_bytes(content)
+    with pytest.raises(MerError, match="not a table that `mer predict` wrote"):
+        write(out, row("a.wav"))
+    assert out.read_bytes() == content
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_rows_of_another_bundle_are_not_mixed_in(form: str, tmp_path: Path) -> None:
+    out = tmp_path / f"out.{form}"
+    write(out, row("a.wav"))
+    with pytest.raises(MerError, match="with this bundle"), Table(out, Columns(("a", "b"), ("text",), "1" * 12)):
+        pass
+
+
+def test_two_runs_do_not_write_one_table(tmp_path: Path) -> None:
+    with Table(tmp_path / "out.csv", COLUMNS), pytest.raises(MerError, match="another run writes it"):
+        write(tmp_path / "out.csv", row("a.wav"))
+
+
+def test_an_ending_that_names_no_table_and_a_folder_that_is_not_there_are_told(tmp_path: Path) -> None:
+    with pytest.raises(MerError, match="the ending is none of"):
+        Table(tmp_path / "out.xlsx", COLUMNS)
+    with pytest.raises(MerError, match=r"no/out\.csv"):
+        write(tmp_path / "no/out.csv", row("a.wav"))
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_run_killed_halfway_and_run_again_gives_the_same_table(
+    how: signal.Signals, bundle: Path, many: Many, tmp_path: Path
+) -> None:
+    files, out = many(150), tmp_path / "out.csv"
+    process = subprocess.Popen(run(files, "--bundle", bundle, "--out", out, "--workers", 1), stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and (not out.exists() or out.read_bytes().count(b"\n") < 10):
+        time.sleep(0.02)
+    os.kill(process.pid, how)
+    _, told = process.communicate(timeout=60)
+    halfway = out.read_bytes()
+    assert 10 <= halfway.count(b"\n") < 151
+    if how == signal.SIGINT:
+        assert process.returncode == 130
+        assert b"run again to go on" in told
+        assert b"Traceback" not in told
+    again = CliRunner().invoke(app, ["predict", str(files), "--bundle", str(bundle), "--out", str(out)])
+    assert again.exit_code == 0, again.output
+    assert out.read_bytes().startswith(halfway[: halfway.rfind(b"\n") + 1])
+    once = tmp_path / "once.csv"
+    CliRunner().invoke(app, ["predict", str(files), "--bundle", str(bundle), "--out", str(once)])
+    assert out.read_bytes() == once.read_bytes()
+    table = pd.read_csv(out)
+    assert list(table["label"]) == [list(TEXTS)[i % 3] for i in range(150)]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_groups_wait_for_all_their_clips_and_a_run_that_was_ended_reads_none_twice(
+    form: str, group_bundle: Path, many: Many, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mer.media.sandbox import Sandbox
+
+    files, out, once = many(20), tmp_path / f"out.{form}", tmp_path / f"once.{form}"
+    arguments = ["predict", str(files), "--bundle", str(group_bundle), "--workers", "1", "--out"]
+    assert CliRunner().invoke(app, [*arguments, str(once)]).exit_code == 0
+    read: list[str] = []
+    decode = Sandbox.decode
+
+    def counted(self: Sandbox, path: str) -> dict[str, object]:
+        if len(read) == 17 and "ended" not in read:
+            read.append("ended")
+            raise KeyboardInterrupt
+        read.append(path)
+        return decode(self, path)
+
+    monkeypatch.setattr(Sandbox, "decode", counted)
+    ended = CliRunner().invoke(app, [*arguments, str(out)])
+    assert ended.exit_code == 130
+    assert out.with_name(out.name + ".features").exists()
+    first = set(read)
+    read.clear()
+    read.append("ended")
+    assert CliRunner().invoke(app, [*arguments, str(out)]).exit_code == 0
+    assert len(read) - 1 < 20
+    assert first | set(read) >= {str(files.parent / f"{i:04}.wav") for i in range(20)}
+    assert out.read_bytes() == once.read_bytes()
+    assert not out.with_name(out.name + ".features").exists()
+
+
+def test_json_lines_hold_what_the_terminal_gets(bundle: Path, many: Many, tmp_path: Path) -> None:
+    files, out = many(3), tmp_path / "out.jsonl"
+    arguments = ["predict", str(files), "--bundle", str(bundle)]
+    printed = CliRunner().invoke(app, [*arguments, "--json"]).stdout.splitlines()
+    assert CliRunner().invoke(app, [*arguments, "--out", str(out)]).exit_code == 0
+    kept = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [{k: v for k, v in one.items() if k != "bundle"} for one in kept] == list(map(json.loads, printed))
