@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from mer import cache_cli, encoders_cli, predict_cli
+from mer import cache_cli, encoders_cli, predict_cli, serve_cli
 from mer.console import LOCALE, take_any_letter, told
 from mer.errors import MerError
 from mer.machine import explain
@@ -24,6 +24,7 @@ app = typer.Typer(
 app.add_typer(cache_cli.app, name="cache")
 app.add_typer(encoders_cli.app, name="encoders")
 app.command()(predict_cli.predict)
+app.command()(serve_cli.serve)
 
 # Commands import what they need when they run: `mer --help` should not wait for torch.
 
