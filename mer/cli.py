@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from mer import cache_cli, encoders_cli, predict_cli
+from mer import cache_cli, encoders_cli, predict_cli, serve_cli
 from mer.console import LOCALE, take_any_letter, told
 from mer.errors import MerError
 from mer.machine import explain
@@ -24,6 +24,7 @@ app = typer.Typer(
 app.add_typer(cache_cli.app, name="cache")
 app.add_typer(encoders_cli.app, name="encoders")
 app.command()(predict_cli.predict)
+app.command()(serve_cli.serve)
 
 # Commands import what they need when they run: `mer --help` should not wait for torch.
 
@@ -44,6 +45,23 @@ def show(
     from mer.evaluation.headline import headline
 
     print(headline(path or Path("metrics/evaluate.json")))
+
+
+@app.command()
+def report(
+    against: Annotated[
+        str | None, typer.Option(help="Predictions file, commit or experiment to say what changed against it")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The page to write")] = Path("data/report/against.html"),
+) -> None:
+    """Write the page to browse the last run, with what changed against another one."""
+    from mer.evaluation.report import read_results, write_report
+    from mer.evaluation.runs import read_predictions
+    from mer.params import load_params
+
+    other = None if against is None else (against, read_predictions(against))
+    write_report(out, read_results(load_params(), against=other))
+    print(out)
 
 
 @app.command()

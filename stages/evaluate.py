@@ -1,9 +1,10 @@
-"""Stage evaluate: metrics/evaluate.json, plot points, and data/submission.csv."""
+"""Stage evaluate: metrics/evaluate.json, plot points, data/evaluated.parquet, and data/submission.csv."""
 
 import pandas as pd
 
 from mer.clips import read_labels, read_test_labels
 from mer.evaluation.evaluate import evaluate, write_plots
+from mer.evaluation.evaluated import evaluated_clips
 from mer.evaluation.headline import headline
 from mer.evaluation.submission import submission
 from mer.params import Params
@@ -16,6 +17,7 @@ def main(params: Params) -> None:
     evaluation = evaluate(predictions, clips, test_labels, params.evaluate)
     write_json("metrics/evaluate.json", evaluation.metrics)
     write_plots(evaluation, "metrics/plots")
+    evaluated_clips(predictions, clips, test_labels).to_parquet("data/evaluated.parquet", index=False)
     submission(predictions, clips).to_csv("data/submission.csv", index=False, lineterminator="\n")
     print(headline("metrics/evaluate.json"))
 

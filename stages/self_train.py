@@ -17,6 +17,8 @@ def main(params: Params) -> None:
     save_bundle("data/models/bundle", trained.bundle, params, about=about)
     trained.predictions.to_parquet("data/predictions.parquet", index=False)
     trained.pseudo_labels.to_parquet("data/pseudo_labels.parquet", index=False)
+    trained.votes.to_parquet("data/votes.parquet", index=False)
+    trained.history.to_parquet("data/pseudo_label_history.parquet", index=False)
     write_curve("metrics/plots/self_train.csv", trained.curve)
     write_curve("metrics/plots/rounds.csv", trained.rounds)
     write_curve("metrics/plots/experts.csv", trained.experts)

@@ -27,6 +27,7 @@ from mer.self_training.ensemble import Family, Round, make_families, train_round
 from mer.self_training.floor import FLOOR, Choice, Floor, choose_views
 from mer.self_training.members import OBSERVED
 from mer.self_training.targets import class_thresholds, make_targets
+from mer.self_training.votes import Voted, joined, votes_table
 from mer.self_training.voting import STUDENTS, Vote, decide_vote, expert_presence, gain, prior_weights
 
 FEW_FOLDS = 6
@@ -34,6 +35,9 @@ FEW_FOLDS = 6
 
 ROWS = 8192
 """Clips voted on at once."""
+
+NONE_GIVEN = pd.DataFrame(columns=["clip_id", "fold", "round", "label", "confidence", "weight", "kept"])
+"""A table of pseudo-labels without a row."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,9 @@ class SelfTrained:
     clip_id, fold (the outer fold whose members learned it, -1 for the bundle's), round, label, confidence, weight.
     `curve`: fold, seed, step, loss. `rounds`: a row an outer fold and round: how it scores on the clips that decide,
     whether it was kept, and how many unlabeled clips its members learned from. `experts`: a row an outer fold and
-    expert, with its calibration, its voting weight and its own score on those clips.
+    expert, with its calibration, its voting weight and its own score on those clips. `votes`: a row a clip and expert,
+    by the chain that predicts the clip: clip_id, expert, weight, p_<class>... `history`: what every round gave as
+    pseudo-labels, kept or not: the columns of `pseudo_labels`, and `kept`.
     """
 
     bundle: Bundle
@@ -56,6 +62,8 @@ class SelfTrained:
     curve: pd.DataFrame
     rounds: pd.DataFrame
     experts: pd.DataFrame
+    votes: pd.DataFrame
+    history: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -139,6 +147,7 @@ def self_train(features: FeatureSet, pretrained: Pretrained, params: Params) -> 
         states: dict[Chain, State] = {}
         first: dict[Chain, State] = {}
         done: list[Round] = []
+        given: list[pd.DataFrame] = []
         for number in range(rounds + 1):
             chains = fit.chains(2 + rounds - number)
             targets = {chain: _targets(run, states[chain], chain) if number else None for chain in chains}
@@ -148,8 +157,9 @@ def self_train(features: FeatureSet, pretrained: Pretrained, params: Params) -> 
             done = [*done[:1], train_round(number, view_of, fit, targets, run.families)]
             for chain in fit.chains(1 + rounds - number):
                 states[chain] = _decide(run, tuple(done), chain, states.get(chain))
+            given += [_learned(run, chain, number, targets[chain], states[chain]) for chain in fit.chains(1)]
             first = first or dict(states)
-        return _results(run, pretrained, first, states)
+        return _results(run, pretrained, first, states, given)
 
 
 def _prepare(features: FeatureSet, pretrained: Pretrained, params: Params, fit: CrossFitting, rounds: int) -> Run:
@@ -215,33 +225,36 @@ def _expected_exponent(expert: str, settings: SelfTrainParams) -> float:
 def _targets(run: Run, state: State, chain: Chain) -> Targets | None:
     """What the chain's own vote says of the unlabeled clips."""
     rows = np.flatnonzero(run.features.split == "unlabeled")
-    probabilities, agreeing = _vote(run, state, chain, rows)
+    voted = _vote(run, state, chain, rows)
     known = state.vote(state.evidence.logits, state.evidence.present).numpy()
     settings, classes = run.params.self_train, run.features.classes
     thresholds = class_thresholds(settings, classes, known, state.evidence.labels)
-    return make_targets(rows, probabilities, agreeing, thresholds, settings)
+    return make_targets(rows, voted.probabilities, voted.agreeing, thresholds, settings)
 
 
-def _vote(
-    run: Run, state: State, chain: Chain, rows: NDArray[np.int64]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Probabilities [n, C] of some clips, and the share of the voting weight that names the same class [n]."""
-    choice = run.floor.choice(chain)
-    probabilities, agreeing = [np.zeros((0, len(run.features.classes)), np.float32)], [np.zeros(0, np.float32)]
+def _vote(run: Run, state: State, chain: Chain, rows: NDArray[np.int64]) -> Voted:
+    """What a chain's vote and each of its experts say of some clips."""
+    choice, experts = run.floor.choice(chain), len(run.experts(state.rounds))
+    nothing = np.zeros((experts, 0, len(run.features.classes)), np.float16)
+    parts = [Voted(nothing[0].astype(np.float32), np.zeros(0, np.float32), nothing)]
     for start in range(0, len(rows), ROWS):
         part = rows[start : start + ROWS]
         logits, present = run.logits(state.rounds, chain, part, choice), run.presence(state.rounds, part)
-        voted = state.vote(logits, present)
-        same = state.vote.calibrated(logits).argmax(dim=-1) == voted.argmax(dim=-1)  # [E, n]
+        voted, calibrated = state.vote(logits, present), state.vote.calibrated(logits)
+        same = calibrated.argmax(dim=-1) == voted.argmax(dim=-1)  # [E, n]
         weight = state.vote.weights[:, None] * present
         share = (weight * same).sum(dim=0) / weight.sum(dim=0).clamp(min=1e-9)
-        probabilities.append(voted.numpy())
-        agreeing.append(share.float().numpy())
-    return np.concatenate(probabilities), np.concatenate(agreeing)
+        seen = calibrated.masked_fill(~present[..., None], torch.nan).half()
+        parts.append(Voted(voted.numpy(), share.float().numpy(), seen.numpy()))
+    return joined(parts)
 
 
 def _results(
-    run: Run, pretrained: Pretrained, first: Mapping[Chain, State], states: Mapping[Chain, State]
+    run: Run,
+    pretrained: Pretrained,
+    first: Mapping[Chain, State],
+    states: Mapping[Chain, State],
+    given: Sequence[pd.DataFrame],
 ) -> SelfTrained:
     state, features = states[BUNDLE], run.features
     choice = run.floor.choice(BUNDLE)
@@ -255,24 +268,47 @@ def _results(
         params=run.params,
     )
     own = {chain: states[chain] for chain in run.fit.chains(1)}
+    voted, learned = _by_chain(run, states), [table for table in given if len(table)]
     return SelfTrained(
         bundle,
-        _predictions(features, _probabilities(run, states)),
-        _predictions(features, _probabilities(run, first)),
+        _predictions(features, _probabilities(run, voted)),
+        _predictions(features, _probabilities(run, _by_chain(run, first))),
         _pseudo_labels(run, own),
         _curve(run, own),
         pd.DataFrame([note for one in own.values() for note in one.notes]),
         pd.DataFrame([row for chain, one in own.items() for row in _expert_rows(run, chain, one)]),
+        _votes(run, states, voted),
+        pd.concat(learned, ignore_index=True) if learned else NONE_GIVEN,
     )
 
 
-def _probabilities(run: Run, states: Mapping[Chain, State]) -> NDArray[np.float32]:
-    """Of labeled clips by the chain that never saw their fold, of all others by the bundle; [N, C]."""
-    probabilities = _vote(run, states[BUNDLE], BUNDLE, np.arange(len(run.features)))[0]
-    for fold in run.fit.used:
-        rows = run.fit.rows[run.fit.folds == fold]
-        probabilities[rows] = _vote(run, states[fold,], (fold,), rows)[0]
+def _by_chain(run: Run, states: Mapping[Chain, State]) -> dict[Chain, tuple[NDArray[np.int64], Voted]]:
+    """The clips that each chain predicts, and what it says of them: of labeled clips the chain that never saw their
+    fold, of all others the bundle, which comes first and says something of every clip."""
+    rows = {BUNDLE: np.arange(len(run.features))}
+    rows |= {(fold,): run.fit.rows[run.fit.folds == fold] for fold in run.fit.used}
+    return {chain: (own, _vote(run, states[chain], chain, own)) for chain, own in rows.items()}
+
+
+def _probabilities(run: Run, voted: Mapping[Chain, tuple[NDArray[np.int64], Voted]]) -> NDArray[np.float32]:
+    """[N, C]; later chains have the last word."""
+    probabilities = np.zeros((len(run.features), len(run.features.classes)), np.float32)
+    for rows, said in voted.values():
+        probabilities[rows] = said.probabilities
     return probabilities
+
+
+def _votes(
+    run: Run, states: Mapping[Chain, State], voted: Mapping[Chain, tuple[NDArray[np.int64], Voted]]
+) -> pd.DataFrame:
+    tables = []
+    for chain, (rows, said) in voted.items():
+        state = states[chain]
+        names, weights = run.experts(state.rounds), state.vote.weights.numpy()
+        table = votes_table(said, rows, run.features.clip_ids, names, weights, run.features.classes)
+        tables.append(table if chain else table[~table["place"].isin(run.fit.rows)])
+    together = pd.concat(tables).sort_values("place", kind="stable", ignore_index=True)
+    return together.drop(columns="place")
 
 
 def _predictions(features: FeatureSet, probabilities: NDArray[np.float32]) -> pd.DataFrame:
@@ -284,16 +320,24 @@ def _predictions(features: FeatureSet, probabilities: NDArray[np.float32]) -> pd
 
 
 def _pseudo_labels(run: Run, states: Mapping[Chain, State]) -> pd.DataFrame:
-    names = np.array(run.features.classes, object)
-    tables = [pd.DataFrame(columns=["clip_id", "fold", "round", "label", "confidence", "weight"])]
+    tables = [NONE_GIVEN.drop(columns="kept")]
     for chain, state in states.items():
-        if (found := state.rounds[-1].targets[chain]) is not None:
-            number = state.rounds[-1].number
-            columns = {"clip_id": run.features.clip_ids[found.rows], "fold": chain[0] if chain else -1, "round": number}
-            columns |= {"label": names[found.probabilities.argmax(axis=1)]}
-            columns |= {"confidence": found.probabilities.max(axis=1), "weight": found.weights}
-            tables.append(pd.DataFrame(columns))
+        last = state.rounds[-1]
+        if (found := last.targets[chain]) is not None:
+            tables.append(_learned(run, chain, last.number, found, state).drop(columns="kept"))
     return pd.concat(tables[1:], ignore_index=True) if len(tables) > 1 else tables[0]
+
+
+def _learned(run: Run, chain: Chain, number: int, targets: Targets | None, state: State) -> pd.DataFrame:
+    """What a chain's members learned of unlabeled clips in a round, and whether that round is kept by now."""
+    if targets is None:
+        return NONE_GIVEN
+    names = np.array(run.features.classes, object)
+    columns = {"clip_id": run.features.clip_ids[targets.rows], "fold": chain[0] if chain else -1, "round": number}
+    columns |= {"label": names[targets.probabilities.argmax(axis=1)]}
+    columns |= {"confidence": targets.probabilities.max(axis=1), "weight": targets.weights}
+    kept = any(note["round"] == number and note["kept"] for note in state.notes)
+    return pd.DataFrame({**columns, "kept": kept})
 
 
 def _curve(run: Run, states: Mapping[Chain, State]) -> pd.DataFrame:

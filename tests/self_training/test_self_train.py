@@ -271,3 +271,28 @@ def test_awkward_corpora_work(change, ways):
     result = self_train(features, pretrain(features, params), params)
     assert np.isfinite(probabilities(result)).all()
     np.testing.assert_allclose(probabilities(result).sum(axis=1), 1, atol=1e-4)
+
+
+def test_votes_are_what_the_predictions_are_made_of(run):
+    features, _, _, _, result = run
+    votes, names = result.votes, [f"p_{name}" for name in CLASSES]
+    assert list(votes) == ["clip_id", "expert", "weight", *names]
+    assert list(votes["clip_id"].drop_duplicates()) == list(features.clip_ids)
+    assert not votes.duplicated(["clip_id", "expert"]).any()
+    weighted = votes[names].mul(votes["weight"], axis=0).groupby(votes["clip_id"]).sum()
+    shares = weighted.div(votes.groupby("clip_id")["weight"].sum(), axis=0)
+    predicted = result.predictions.set_index("clip_id").loc[shares.index, names]
+    clear = np.sort(predicted.to_numpy(), axis=1)[:, -1] - np.sort(predicted.to_numpy(), axis=1)[:, -2] > 0.01
+    assert clear.sum() > 50
+    # Only the vote's own sharpness lies between the two, and it changes no order.
+    assert (shares.to_numpy().argmax(1) == predicted.to_numpy().argmax(1))[clear].all()
+
+
+def test_the_history_has_every_round_and_says_which_were_kept(run):
+    _, _, _, _, result = run
+    history, last = result.history, result.pseudo_labels
+    assert set(history["round"]) == {1, 2}
+    assert history["kept"].all()  # without a gate
+    assert set(history["fold"]) == set(last["fold"])
+    kept = history[history["round"] == 2].drop(columns="kept").reset_index(drop=True)
+    assert kept.equals(last)

@@ -1,13 +1,15 @@
-"""One self-contained page on a run: no scripts, nothing fetched, the same bytes for the same run."""
+"""One self-contained page on a run: nothing fetched, no script but its own, the same bytes for the same run."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from mer.evaluation.report import sections
-from mer.evaluation.report.markup import Markup, element
+from mer.evaluation.report.explored import as_json, picture_blocks
+from mer.evaluation.report.markup import Markup, element, embedded, join
 from mer.evaluation.report.results import RunResults, read_results
-from mer.evaluation.report.style import CSS
+from mer.evaluation.report.style import style_sheet
+from mer.pages import csp_hash, source
 
 __all__ = ["RunResults", "read_results", "write_report"]
 
@@ -27,6 +29,8 @@ def _page(run: RunResults) -> str:
         sections.headline(run.metrics, run.plots),
         sections.per_class(run.plots),
         sections.confusion(run.plots, run.clips.classes),
+        *([sections.changes(run.changes)] if run.changes is not None else []),
+        *([sections.explore(run.explored)] if run.explored is not None else []),
         sections.mistakes(run.mistakes, run.frames),
         sections.calibration(run.plots["calibration"]),
         sections.curves(run.curves),
@@ -34,15 +38,29 @@ def _page(run: RunResults) -> str:
         sections.quarantine(run.quarantine),
         sections.parameters(run.params),
     )
-    # The policy lets the page show its own styles and pictures and nothing else, whatever text found its way in.
+    script = source("clip.js", "explorer.js") if run.explored is not None else ""
+    # The policy lets the page show its own styles and pictures, run its own script and nothing else, whatever text
+    # found its way in.
+    runs = f"script-src {csp_hash(script)}; " if script else ""
     head = Markup(
         '<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
-        "style-src 'unsafe-inline'\">\n"
-        f"<title>mer: run report</title>\n<style>{CSS}</style>"
+        f"{runs}style-src 'unsafe-inline'\">\n"
+        f"<title>mer: run report</title>\n<style>{style_sheet()}</style>"
     )
-    return f'<!doctype html>\n<html lang="en">\n<head>\n{head}\n</head>\n<body>\n{body}\n</body>\n</html>\n'
+    tail = _explorer(run, script) if script else ""
+    return f'<!doctype html>\n<html lang="en">\n<head>\n{head}\n</head>\n<body>\n{body}\n{tail}</body>\n</html>\n'
+
+
+def _explorer(run: RunResults, script: str) -> str:
+    """The clips, the script, and pictures last: the page can be used while they are still read."""
+    assert run.explored is not None
+    clips = embedded("application/json", "clips", as_json(run.explored, run.clips.classes, run.quarantine))
+    blocks = [
+        embedded("text/plain", f"pictures-{number}", block) for number, block in enumerate(picture_blocks(run.explored))
+    ]
+    return join([clips, Markup(f"<script>{script}</script>"), *blocks]) + "\n"
 
 
 def _corpus_line(run: RunResults) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix
 
-from mer.evaluation.report.markup import Markup, element, html, share_cell, table
+from mer.evaluation.report.markup import Markup, element, html, list_of, share_cell, table
 
 
 def interval_bar(value: float, low: float, high: float, baseline: float) -> Markup:
@@ -67,20 +67,26 @@ def reliability_diagram(bins: pd.DataFrame) -> Markup:
     return _svg("0 0 300 292", shapes, f"Accuracy by confidence. {said}", class_="square")
 
 
-def confusion_heat_map(caption: str, points: pd.DataFrame, classes: Sequence[str]) -> Markup:
-    """Counts of actual (rows) against predicted classes; the shade is the share of the row."""
+def confusion_heat_map(part: str, caption: str, points: pd.DataFrame, classes: Sequence[str]) -> Markup:
+    """Counts of actual (rows) against predicted classes; the shade is the share of the row, and a cell knows its clips:
+    those of `part` that it counts."""
     counts = confusion_matrix(points["actual"], points["predicted"], labels=list(classes)).tolist()
     rows = [
-        (name, *(_heat_cell(count, max(sum(row), 1)) for count in row))
-        for name, row in zip(classes, counts, strict=True)
+        (classes[at], *(_heat_cell(row[to], max(sum(row), 1), (part, at, to), classes) for to in range(len(row))))
+        for at, row in enumerate(counts)
     ]
     return table(caption, ("actual", *classes), rows, class_="heat")
 
 
-def _heat_cell(count: int, total: int) -> Markup:
+def _heat_cell(count: int, total: int, of: tuple[str, int, int], classes: Sequence[str]) -> Markup:
     share = count / total
-    shown = Markup(f"{count}<small>{share:.0%}</small>") if count else "0"
-    return share_cell(share, shown, class_="heat")
+    if not count:
+        return share_cell(share, "0", class_="heat")
+    part, actual, predicted = of
+    listed = list_of(part=part, actual=str(actual), predicted=str(predicted))
+    says = f"List {count} clips, actual {classes[actual]}, predicted {classes[predicted]}"
+    shown = Markup(f"{count}<small>{share:.0%}</small>")
+    return share_cell(share, shown, class_="heat", data_list=listed, data_says=says)
 
 
 def _points(x: NDArray[np.float64], y: NDArray[np.float64]) -> str:

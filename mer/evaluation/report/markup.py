@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from html import escape
 
@@ -28,10 +29,10 @@ def element(tag: str, *content: object, **attributes: object) -> Markup:
     return Markup(f"<{tag}{given}>{''.join(html(part) for part in content)}</{tag}>")
 
 
-def section(title: str, *content: object, note: str = "") -> Markup:
+def section(title: str, *content: object, note: str = "", **attributes: object) -> Markup:
     """A section of the page with its heading and, under it, a sentence on how to read it."""
     lead = [element("p", note, class_="note")] if note else []
-    return element("section", element("h2", title), *lead, join(content))
+    return element("section", element("h2", title), *lead, join(content), **attributes)
 
 
 def table(caption: str, head: Sequence[object], rows: Iterable[Sequence[object]], *, class_: str = "") -> Markup:
@@ -48,6 +49,16 @@ def _cell(value: object) -> Markup:
     return value if isinstance(value, Markup) and value.startswith("<td") else element("td", value)
 
 
-def share_cell(share: float, shown: object, *, class_: str) -> Markup:
+def share_cell(share: float, shown: object, *, class_: str, **attributes: object) -> Markup:
     """A cell whose background shows a share in [0, 1]; the style sheet says how."""
-    return element("td", shown, class_=class_, style=f"--share:{share:.3f}")
+    return element("td", shown, class_=class_, style=f"--share:{share:.3f}", **attributes)
+
+
+def list_of(**wanted: str) -> str:
+    """What the page's script lists where an element with this as its `data-list` is pressed; see `explorer.js`."""
+    return json.dumps(wanted, sort_keys=True)
+
+
+def embedded(kind: str, id_: str, text: str) -> Markup:
+    """Text that a script reads from the page and nothing runs; it must not hold markup: see `explored`."""
+    return Markup(f'<script type="{kind}" id="{id_}">{text}</script>')

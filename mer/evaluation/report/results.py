@@ -12,9 +12,13 @@ import pandas as pd
 
 from mer.clips import ClipTable, read_labels
 from mer.errors import MerError
-from mer.evaluation.report.mistakes import confidently_wrong
+from mer.evaluation.evaluated import evaluated_clips, test_labels_of
+from mer.evaluation.report.changes import Changes, changes_against
+from mer.evaluation.report.explored import Explored, Word, choose_clips
+from mer.evaluation.report.looks import read_looks
+from mer.evaluation.report.mistakes import NO_LABELS, confidently_wrong
 from mer.extraction.media import open_media
-from mer.extraction.transcript_table import read_transcripts
+from mer.extraction.transcript_table import read_transcripts, read_words
 from mer.params import Params
 from mer.store.quarantine import read_quarantine
 
@@ -31,7 +35,8 @@ class RunResults:
     `metrics` is what an evaluation wrote, `plots` its points. `curves` are training logs with a row an `epoch` or
     `step`, for each model (`fold`, `seed`) where several trained. `rounds` (`fold, round, pseudo_labels`) and
     `pseudo_labels` (`fold, label`) come from self-training. `mistakes` comes from `confidently_wrong`; `frames` maps
-    some of its clips to a JPEG.
+    some of its clips to a JPEG. `explored` are the clips that can be looked at one by one, `changes` what changed
+    against another run.
     """
 
     params: Params
@@ -44,20 +49,39 @@ class RunResults:
     mistakes: pd.DataFrame
     frames: Mapping[str, bytes]
     quarantine: pd.DataFrame
+    explored: Explored | None = None
+    changes: Changes | None = None
 
 
-def read_results(params: Params, data: str | Path = "data", metrics: str | Path = "metrics") -> RunResults:
+def read_results(
+    params: Params,
+    data: str | Path = "data",
+    metrics: str | Path = "metrics",
+    against: tuple[str, pd.DataFrame] | None = None,
+) -> RunResults:
     """Read the outs of the stages before the report.
 
+    Args:
+        against: name and predictions of another run, to say what changed.
+
     Raises:
-        MerError: an out is missing.
+        MerError: an out is missing, or the other run is not of these clips.
     """
     data, metrics = Path(data), Path(metrics)
     try:
         clips = read_labels(data / "labels.parquet")
         texts = read_transcripts(data / "transcripts.parquet")
         clips = replace(clips, rows=clips.rows.assign(transcript=clips.rows["clip_id"].map(texts)))
-        mistakes = confidently_wrong(pd.read_parquet(data / "predictions.parquet"), clips)
+        predictions = pd.read_parquet(data / "predictions.parquet")
+        evaluated = _evaluated(data / "evaluated.parquet", predictions, clips)
+        mistakes = confidently_wrong(predictions, clips)
+        changes = None
+        if against is not None:
+            known = test_labels_of(evaluated)
+            changes = changes_against(*against, predictions, clips, known, params.evaluate)
+        rows, left_out = choose_clips(evaluated, predictions, clips)
+        if against is not None:
+            rows["was"] = rows["clip_id"].map(against[1].set_index("clip_id")["predicted"])
         return RunResults(
             params=params,
             clips=clips,
@@ -69,9 +93,34 @@ def read_results(params: Params, data: str | Path = "data", metrics: str | Path 
             mistakes=mistakes,
             frames=_middle_frames(params, data, list(mistakes["clip_id"])),
             quarantine=read_quarantine(data / "quarantine"),
+            explored=_explored(params, data, rows, left_out),
+            changes=changes,
         )
     except FileNotFoundError as error:
         raise MerError(f"{error.filename}: no such file; run the stages before the report") from None
+
+
+def _explored(params: Params, data: Path, rows: pd.DataFrame, left_out: Mapping[str, int]) -> Explored:
+    clip_ids = list(rows["clip_id"])
+    words: dict[str, list[Word]] = read_words(data / "transcripts.parquet", clip_ids)
+    votes, history = (_of_clips(data / f"{name}.parquet", clip_ids) for name in ("votes", "pseudo_label_history"))
+    return Explored(rows, words, votes, history, read_looks(params, data, clip_ids), left_out)
+
+
+def _of_clips(path: Path, clip_ids: Sequence[str]) -> pd.DataFrame:
+    """The rows of some clips; none, with a line, where an earlier version trained and wrote no such table."""
+    if not path.is_file():
+        print(f"{path}: not there; clips are shown without it", flush=True)
+        return pd.DataFrame()
+    return pd.read_parquet(path, filters=[("clip_id", "in", list(clip_ids))])
+
+
+def _evaluated(path: Path, predictions: pd.DataFrame, clips: ClipTable) -> pd.DataFrame:
+    """What evaluation wrote; labels of the test split come from there and nowhere else."""
+    if not path.is_file():
+        print(f"{path}: not there; no test clip is shown", flush=True)
+        return evaluated_clips(predictions, clips, NO_LABELS)
+    return pd.read_parquet(path)
 
 
 def _read_plots(folder: Path, names: Sequence[str]) -> dict[str, pd.DataFrame]:

@@ -8,8 +8,10 @@ from typing import Any
 
 import pandas as pd
 
+from mer.evaluation.report.changes import Changes
 from mer.evaluation.report.charts import confusion_heat_map, interval_bar, line_chart, reliability_diagram
-from mer.evaluation.report.markup import Markup, element, join, section, share_cell, table
+from mer.evaluation.report.explored import Explored
+from mer.evaluation.report.markup import Markup, element, join, list_of, section, share_cell, table
 from mer.evaluation.report.thumbnail import data_uri
 from mer.evaluation.scored import PARTS
 from mer.params import Params
@@ -20,7 +22,7 @@ BUNDLE = -1
 CLOCKS = ("epoch", "step")
 MEMBER = ["fold", "seed"]
 MOST_FAULTS = 100
-"""Rows of the quarantine table that the page shows."""
+"""Rows of the quarantine table that the page shows of each kind."""
 
 
 def headline(metrics: Mapping[str, Any], plots: Mapping[str, pd.DataFrame]) -> Markup:
@@ -75,11 +77,14 @@ def per_class(plots: Mapping[str, pd.DataFrame]) -> Markup:
 def confusion(plots: Mapping[str, pd.DataFrame], classes: Sequence[str]) -> Markup:
     """Heat map of actual against predicted, for each part that has labels."""
     maps = [
-        confusion_heat_map(TITLES[part], plots[f"confusion_{part}"], classes)
+        confusion_heat_map(part, TITLES[part], plots[f"confusion_{part}"], classes)
         for part in PARTS
         if len(plots[f"confusion_{part}"])
     ]
-    note = "Clips by actual (row) and predicted class (column); the percentage and the shade are shares of the row."
+    note = (
+        "Clips by actual (row) and predicted class (column); the percentage and the shade are shares of the row. "
+        "A cell lists its clips."
+    )
     return section("Confusion", element("div", *maps, class_="grid"), note=note)
 
 
@@ -130,6 +135,36 @@ def _fold(number: Hashable) -> str:
     return "the bundle" if number == BUNDLE else f"fold {number}"
 
 
+def explore(explored: Explored) -> Markup:
+    """Where the page's script puts its clips."""
+    left = ", ".join(f"{count:,} {TITLES.get(part, part)}" for part, count in explored.left_out.items())
+    note = (
+        "Every clip with its pictures, sound, words, the experts' votes and its pseudo-labels. Votes of a labeled clip "
+        "are those of models that did not train on it." + (f" The page has no room for: {left}." if left else "")
+    )
+    bare = element("noscript", element("p", "To list clips, let this page run its own script."))
+    return section("Clips", bare, element("div", id="explorer"), note=note, id="explore")
+
+
+def changes(found: Changes) -> Markup:
+    """The difference in weighted-F1 to another run, and how many clips changed."""
+    rows = [
+        (TITLES[part], *(_listed(part, kind, count) for kind, count in counts.items()))
+        for part, counts in found.counts.items()
+    ]
+    shown = table(f"Against {found.name}", ("clips", "right now", "wrong now", "predicted otherwise"), rows)
+    said = [element("p", str(one)) for one in found.comparisons]
+    note = f"A is {found.name}, B is this run. 'Right now' were wrong in A, 'wrong now' right in it."
+    return section("Changes", *said, shown, note=note)
+
+
+def _listed(part: str, kind: str, count: int) -> Markup:
+    if not count:
+        return element("td", 0)
+    says = f"List {count} clips {kind}"
+    return element("td", f"{count:,}", data_list=list_of(part=part, show=kind), data_says=says)
+
+
 def mistakes(rows: pd.DataFrame, frames: Mapping[str, bytes]) -> Markup:
     """A card for each of the most confidently wrong clips, with a frame where there is one."""
     cards = [_clip_card(row, frames.get(row["clip_id"])) for row in rows.to_dict("records")]
@@ -144,19 +179,25 @@ def _clip_card(row: Mapping[Hashable, Any], frame: bytes | None) -> Markup:
     said = [element("p", f"“{row['transcript']}”", class_="note")] if isinstance(row["transcript"], str) else []
     guess = element("span", row["predicted"], class_="wrong")
     verdict = element("p", row["actual"], " → ", guess, f" {row['confidence']:.2f}")
-    return element("article", picture, element("div", element("b", row["clip_id"]), verdict, *said), class_="clip")
+    return element(
+        "article",
+        picture,
+        element("div", element("b", row["clip_id"]), verdict, *said),
+        class_="clip",
+        data_clip=row["clip_id"],
+    )
 
 
 def quarantine(faults: pd.DataFrame) -> Markup:
     """Clips that could not be used, or in part only, and why."""
     if faults.empty:
         return section("Quarantine", note="Every clip could be used whole.")
-    faults = faults.sort_values("kind", kind="stable")  # what failed comes before what is there in part
-    shown = faults.head(MOST_FAULTS)
+    shown = faults.groupby("kind", sort=True).head(MOST_FAULTS).head(2 * MOST_FAULTS)
+    shown = shown.sort_values("kind", kind="stable")  # what failed comes before what is there in part
     rows = list(shown[["clip_id", "stage", "kind", "error", "message", "path"]].itertuples(index=False))
     kinds = ", ".join(f"{count} {kind}" for kind, count in faults["kind"].value_counts().sort_index().items())
     first = f"The first {len(shown)} of " if len(faults) > len(shown) else ""
-    rest = f"{first}{len(faults)} rows: {kinds}."
+    rest = f"{first}{len(faults)} rows: {kinds}. A failed clip has no result, a partial one a result that lacks something."
     heading = ("clip", "stage", "kind", "fault", "message", "file")
     return section("Quarantine", table("Faults", heading, rows, class_="text wide"), note=rest)
 

@@ -1,17 +1,10 @@
 """The report's style sheet: one column on a phone, light or dark as the reader's system is."""
 
-CSS = """
-:root {
-  color-scheme: light dark;
-  --page: #f7f7f5; --card: #ffffff; --ink: #1c1e21; --soft: #5c6269; --rule: #dfe1e4;
-  --accent: 31 95 168; --warn: 176 66 26; --shade: .6;
-}
-@media (prefers-color-scheme: dark) {
-  :root {
-    --page: #14161a; --card: #1d2025; --ink: #e7e9ec; --soft: #a0a7b0; --rule: #343941;
-    --accent: 104 166 232; --warn: 240 146 100; --shade: .5;
-  }
-}
+from __future__ import annotations
+
+from mer.pages import source
+
+OWN = """\
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
 main { max-width: 62rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
@@ -69,3 +62,8 @@ svg text { font-size: 11px; fill: var(--soft); }
 summary { cursor: pointer; }
 mark { background: none; color: rgb(var(--warn)); font-weight: 600; }
 """
+
+
+def style_sheet() -> str:
+    """All of it, with what pages share."""
+    return source("tokens.css") + OWN + source("clip.css", "explorer.css")

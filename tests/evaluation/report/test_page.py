@@ -5,13 +5,19 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
+from mer.evaluation.evaluated import evaluated_clips
 from mer.evaluation.report import write_report
+from mer.evaluation.report.explored import Explored, choose_clips
+from mer.pages import csp_hash, source
 from mer.params import parse_params
 
+ROOT = Path(__file__).parents[3]
 VOID = {"meta", "img", "line", "rect", "circle", "polyline"}
 
 
@@ -65,11 +71,46 @@ def test_the_score_and_its_interval_are_on_the_page(page, results):
 def test_nothing_is_fetched_and_nothing_is_run(page, results):
     outline = Outline(page(results))
     assert not {"script", "link", "iframe", "object"} & set(outline.tags)
+    assert "script-src" not in page(results)
     sources = [value for name, value in outline.attributes if name in ("src", "href")]
     assert len(sources) == 2
     assert all(source.startswith("data:image/jpeg;base64,") for source in sources)
     assert "default-src 'none'" in page(results)
     assert not re.search(r"url\(|@import|https?://", page(results))
+
+
+def test_of_scripts_the_policy_lets_only_the_pages_own_run(page, results, run):
+    rows, left_out = choose_clips(
+        evaluated_clips(run.predictions, run.clips, run.test_labels), run.predictions, run.clips
+    )
+    html = page(replace(results, explored=Explored(rows, left_out=left_out)))
+    scripts = re.findall(r"<script([^>]*)>(.*?)</script>", html, re.DOTALL)
+    running = [text for attributes, text in scripts if not attributes]
+    assert running == [source("clip.js", "explorer.js")]
+    assert [a for a, _ in scripts if a][:2] == [
+        ' type="application/json" id="clips"',
+        ' type="text/plain" id="pictures-0"',
+    ]
+    assert f"script-src {csp_hash(running[0])}; style-src" in html
+    assert not re.search(
+        r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(|fetch\(|https?://(?!www.w3.org)", html
+    )
+
+
+def test_the_stage_depends_on_all_that_the_page_is_made_of():
+    stage = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["report"]
+    modules = [path.read_text() for path in (ROOT / "mer/evaluation/report").glob("*.py")]
+    named = {name for text in modules for name in re.findall(r'"(\w+\.(?:css|js|html))"', text)} - {"index.html"}
+    assert len(named) == 5
+    assert {f"mer/pages/{name}" for name in named} <= set(stage["deps"])
+
+
+def test_partial_rows_are_listed_beside_many_failed_ones(page, results):
+    partial = results.quarantine.assign(kind="partial", message="half of it is lost")
+    many = pd.concat([results.quarantine] * 250 + [partial], ignore_index=True)
+    html = page(replace(results, quarantine=many))
+    assert "half of it is lost" in html
+    assert "The first 101 of 251 rows. 250 failed, 1 partial" in html
 
 
 def test_text_from_the_corpus_cannot_become_markup(page, results):

@@ -7,12 +7,14 @@ import json
 
 import cv2
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from mer.clips import write_clips, write_labels
 from mer.errors import MerError
+from mer.evaluation.evaluated import evaluated_clips
 from mer.evaluation.report import read_results
 from mer.evaluation.report.mistakes import confidently_wrong
 from mer.evaluation.report.thumbnail import WIDTH, data_uri
@@ -36,6 +38,7 @@ def folders(tmp_path, monkeypatch, run, results):
     texts = [{"clip_id": name, "transcript": f"said {name}", "source": "corpus"} for name in run.clips.rows["clip_id"]]
     pq.write_table(pa.Table.from_pylist([{**of, "words": []} for of in texts], SCHEMA), data / "transcripts.parquet")
     run.predictions.to_parquet(data / "predictions.parquet")
+    evaluated_clips(run.predictions, run.clips, run.test_labels).to_parquet(data / "evaluated.parquet")
     results.pseudo_labels.to_parquet(data / "pseudo_labels.parquet")
     results.quarantine.to_parquet(data / "quarantine" / "decode.parquet")
     shown = {"frames": [b"first", b"middle", b"last"], "timestamps": [0.0, 1.0, 2.0]}
@@ -70,6 +73,26 @@ def test_without_media_or_their_sources_the_page_has_no_pictures(folders, result
     monkeypatch.setenv("MER_CACHE", str(tmp_path / "empty"))
     assert read_results(results.params, *folders).frames == {}
     assert "the page goes without pictures: clip" in capsys.readouterr().out
+
+
+def test_the_clips_to_explore_are_the_evaluated_and_some_unlabeled_ones(folders, results, run):
+    votes = pd.DataFrame({"clip_id": ["clip_000"], "expert": "linear audio", "weight": 1.0, "p_neutral": 1.0})
+    votes.to_parquet(folders[0] / "votes.parquet")
+    other = run.predictions.assign(predicted="angry")
+    read = read_results(results.params, *folders, against=("seed 1", other))
+    parts = read.explored.clips["part"].value_counts()
+    assert dict(parts) == {"out_of_fold": 90, "test": 30, "unlabeled": 20}
+    assert len(read.explored.votes) == 1
+    assert (read.explored.clips["was"] == "angry").all()
+    assert read.changes.counts["test"]["changed"] == (run.predictions["predicted"][-30:] != "angry").sum()
+
+
+def test_words_come_with_their_times(folders, results):
+    path = folders[0] / "transcripts.parquet"
+    rows = pq.read_table(path).to_pylist()
+    rows[3]["words"] = [{"text": "good", "start": 0.25, "end": 0.5}]
+    pq.write_table(pa.Table.from_pylist(rows, SCHEMA), path)
+    assert read_results(results.params, *folders).explored.words == {rows[3]["clip_id"]: [("good", 0.25, 0.5)]}
 
 
 def test_a_missing_out_is_named(folders, results):

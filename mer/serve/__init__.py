@@ -1,0 +1,1 @@
+"""A bundle behind a page and a JSON API: `mer serve`."""

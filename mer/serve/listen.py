@@ -1,0 +1,66 @@
+"""Listen on an address until a signal ends it."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from mer.errors import MerError
+from mer.serve.app import make_app
+from mer.serve.gate import is_local
+from mer.serve.limits import Limits
+
+if TYPE_CHECKING:
+    from mer.prediction.predictor import Predictor
+
+IDLE_SECONDS = 15
+"""That a connection without a request is kept."""
+GRACE_SECONDS = 10
+"""For answers under way when the server ends."""
+BACKLOG = 128
+
+
+def listen(predictor: Predictor, limits: Limits, host: str, port: int, token: str | None) -> None:
+    """Serve until SIGINT or SIGTERM; says where, and with which token.
+
+    Raises:
+        MerError: the address cannot be listened on, or the bundle's encoders cannot be loaded.
+    """
+    taken = _taken(host, port)
+    app = make_app(predictor, limits, token)
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=IDLE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        limit_concurrency=limits.admitted + BACKLOG,
+        backlog=BACKLOG,
+    )
+    print(address(host, taken.getsockname()[1], token), flush=True)
+    uvicorn.Server(config).run(sockets=[taken])
+
+
+def address(host: str, port: int, token: str | None) -> str:
+    """Where the page is; a token goes behind the '#', which browsers send to nobody."""
+    shown = f"[{host}]" if ":" in host else host
+    if token is not None:
+        return f"http://{shown}:{port}/#token={token}"
+    assert is_local(host)
+    return f"http://{shown}:{port}/"
+
+
+def _taken(host: str, port: int) -> socket.socket:
+    """Held before the encoders are loaded, and listened on once they are: nobody should wait for them."""
+    try:
+        [(family, _, _, _, place), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        taken = socket.socket(family, socket.SOCK_STREAM)
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(place)
+    except OSError as error:
+        raise MerError(f"--host {host} --port {port}: {error.strerror or error}") from None
+    return taken
