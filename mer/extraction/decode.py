@@ -129,8 +129,10 @@ def decode_step(params: DecodeParams) -> Step[Source]:
 
 
 def located(clips: pd.DataFrame, root: Path) -> Content[Source]:
-    """The file, or part of one, that each clip is, or the reason why it has none that could be decoded; neither where it
-    has no media."""
+    """The file, or part of one, that each clip is, or the reason why it has none that could be decoded.
+
+    A clip without media has neither.
+    """
     top = real_root(root)
     digests: dict[str, str | None] = {}
     faults: dict[str, ClipError] = {}

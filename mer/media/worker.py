@@ -97,7 +97,12 @@ def _send_all(
     answers: BinaryIO, decode: Callable[[], list[Media | PartMedia | MediaError]], count: int, params: Any
 ) -> None:
     sent = 0
-    with _faults(lambda fault: [_send(answers, fault) for _ in range(sent, count)]):
+
+    def tell(fault: dict[str, Any]) -> None:
+        for _ in range(sent, count):
+            _send(answers, fault)
+
+    with _faults(tell):
         for media in decode():
             if isinstance(media, MediaError):
                 _send(answers, {"error": media.error, "message": str(media)})
@@ -144,7 +149,7 @@ def _next(answers: BinaryIO, film: Film) -> None:
 
 
 @contextmanager
-def _faults(tell: Callable[[dict[str, Any]], object]) -> Iterator[None]:
+def _faults(tell: Callable[[dict[str, Any]], None]) -> Iterator[None]:
     """Tell the fault of what is done inside."""
     try:
         yield

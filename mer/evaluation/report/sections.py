@@ -197,7 +197,8 @@ def quarantine(faults: pd.DataFrame) -> Markup:
     rows = list(shown[["clip_id", "stage", "kind", "error", "message", "path"]].itertuples(index=False))
     kinds = ", ".join(f"{count} {kind}" for kind, count in faults["kind"].value_counts().sort_index().items())
     first = f"The first {len(shown)} of " if len(faults) > len(shown) else ""
-    rest = f"{first}{len(faults)} rows: {kinds}. A failed clip has no result, a partial one a result that lacks something."
+    rest = f"{first}{len(faults)} rows: {kinds}. "
+    rest += "A failed clip has no result, a partial one a result that lacks something."
     heading = ("clip", "stage", "kind", "fault", "message", "file")
     return section("Quarantine", table("Faults", heading, rows, class_="text wide"), note=rest)
 
