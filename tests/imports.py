@@ -59,9 +59,13 @@ def is_code(dep: str) -> bool:
 
 @cache
 def imported(path: Path) -> frozenset[Path]:
-    """Modules of ours that a module imports, at its head or within a function, and the packages they lie in."""
+    """Modules of ours that a module imports, at its head or within a function, and the packages they lie in.
+
+    What a package's head imports within a function is for whoever calls that: `mer.load_bundle` runs in no stage.
+    """
     found = set()
-    for node in _running(ast.parse(path.read_text())):
+    tree = ast.parse(path.read_text())
+    for node in ast.iter_child_nodes(tree) if path.name == PACKAGE else _running(tree):
         names = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
