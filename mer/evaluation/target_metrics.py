@@ -46,7 +46,7 @@ def pearson(sums: ArrayLike) -> Array:
 def concordance(sums: ArrayLike) -> Array:
     """Lin's concordance correlation coefficient (Biometrics 1989): 2 cov / (var x + var y + (mean x - mean y)^2).
 
-    Of variances over n, as the emotion challenges compute it; 0 where both sides are one constant. [..., SUMS] -> [...].
+    Of variances over n, as the emotion challenges compute it; 0 where one side is constant. [..., SUMS] -> [...].
     """
     variance_x, variance_y, covariance, gap = _spread(sums)
     return _ratio(2 * covariance, variance_x + variance_y + gap**2)

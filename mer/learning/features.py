@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -38,6 +38,8 @@ class FeatureSet:
     `labels` (int64 [N], index into `classes`) and `folds` (int64 [N]) are -1 outside the labeled split, whatever the
     corpus knows: no other label ever gets in. `groups` holds None where the group is unknown. `features` are float32
     [N, D] in the order audio, face, text, not standardised; `present` bool [N] says where the modality exists.
+    `targets` are numbers to be predicted, float64 [N], not a number where unknown; `soft` float32 [N, C] shares of
+    votes, the label's own where a clip has no votes. Both tell nothing outside the labeled split, as labels do not.
     """
 
     clip_ids: NDArray[np.object_]
@@ -48,6 +50,8 @@ class FeatureSet:
     classes: tuple[str, ...]
     features: Mapping[str, NDArray[np.float32]]
     present: Mapping[str, NDArray[np.bool_]]
+    targets: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    soft: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.clip_ids)
@@ -155,11 +159,47 @@ def labeled_rows(features: FeatureSet) -> NDArray[np.int64]:
     if len(np.unique(features.labels[rows])) < 2:
         only = features.classes[features.labels[rows[0]]]
         raise MerError(f"self_train: every labeled clip is '{only}'; at least two classes are needed")
+    _check_folds(features, rows)
+    return rows
+
+
+def _check_folds(features: FeatureSet, rows: NDArray[np.int64]) -> None:
     used = len(np.unique(features.folds[rows]))
     if used < 3:
         raise MerError(
             f"'corpus.folds': {used} folds in use; self-training judges with models that left out two, so 3 are needed"
         )
+
+
+def target_rows(features: FeatureSet, names: Sequence[str]) -> NDArray[np.int64]:
+    """Rows of the labeled split that have a fold and any of some targets.
+
+    Raises:
+        MerError: the corpus lacks a target, no clip has it or all have the same value, one is infinite, no clip has
+            any modality, or fewer than three folds are in use.
+    """
+    foldable = features.folds >= 0
+    for name in names:
+        if name not in features.targets:
+            there = ", ".join(features.targets) or "none"
+            raise MerError(f"'corpus.target': the corpus has no target '{name}' (there are: {there})")
+        values = features.targets[name][foldable]
+        infinite = np.flatnonzero(np.isinf(values))
+        if len(infinite):
+            clip = features.clip_ids[np.flatnonzero(foldable)[infinite[0]]]
+            raise MerError(f"self_train: target '{name}' of clip '{clip}' is infinite")
+        known = values[~np.isnan(values)]
+        if not len(known):
+            raise MerError(f"self_train: no clip of the labeled split has a value of target '{name}'")
+        if known.min() == known.max():
+            raise MerError(
+                f"self_train: target '{name}' is {known[0]:g} in every labeled clip; different values are needed"
+            )
+    values = np.stack([features.targets[name] for name in names], axis=1)
+    rows = np.flatnonzero(foldable & ~np.isnan(values).all(axis=1))
+    check_present(features, rows, "self_train: no clip with a target")
+    for name in names:
+        _check_folds(features, np.flatnonzero(foldable & ~np.isnan(features.targets[name])))
     return rows
 
 
