@@ -113,7 +113,9 @@ def main() -> None:
         for name, found in rows.items():
             print(f"  {name:9}" + "  ".join(f"{metric} {value}" for metric, value in found.items()))
         covered = ((low <= y) & (y <= high)).mean()
-        print(f"  intervals of {params.self_train.coverage:.0%}: {covered:.3f} covered, width {(high - low).mean():.2f}")
+        print(
+            f"  intervals of {params.self_train.coverage:.0%}: {covered:.3f} covered, width {(high - low).mean():.2f}"
+        )
 
 
 if __name__ == "__main__":

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from mer.clips.stratified import deal, deal_groups
+from mer.clips.tables import CORPUS_FOLD, TARGET
 from mer.errors import MerError
 
 LEAST = 3
@@ -15,30 +18,30 @@ LEAST = 3
 QUANTILES = 5
 """Parts of a target's range that folds hold alike."""
 
-TARGET = "target_"
-"""What the names of columns of targets begin with."""
-
 
 def assign_folds(rows: pd.DataFrame, folds: int, seed: int) -> NDArray[np.int64]:
-    """Give every labeled clip a fold.
+    """Give every labeled clip a fold: the corpus' own where it has folds, else one that is dealt here.
 
     A group (speaker, source video) is never split over two folds; a clip without a group is a group of its own.
     Classes with fewer clips than folds are spread as far as they go.
 
     Args:
-        rows: clip table rows; `split`, `label` and `group` are read.
-        folds: how many.
+        rows: clip table rows; `split`, `label` and `group` are read, and `corpus_fold` where it is there.
+        folds: how many to deal.
         seed: of the shuffle.
 
     Returns:
         int64 [N], -1 for clips that are not labeled.
 
     Raises:
-        MerError: there are fewer labeled clips, or fewer groups, than folds.
+        MerError: there are fewer labeled clips, or fewer groups, than folds; or see `own_folds`.
     """
     result = np.full(len(rows), -1, np.int64)
     labeled = np.flatnonzero((rows["split"] == "labeled").to_numpy())
     if not len(labeled):
+        return result
+    if CORPUS_FOLD in rows:
+        result[labeled] = own_folds(rows.iloc[labeled])
         return result
     if len(labeled) < folds:
         raise MerError(
@@ -73,6 +76,35 @@ def _strata(rows: pd.DataFrame, folds: int) -> NDArray[np.str_]:
             strata[open_] = [f"{name} {place}" for place in np.searchsorted(ends, values[open_], side="left")]
             strata = strata.astype(str)
     return strata
+
+
+def own_folds(rows: pd.DataFrame) -> NDArray[np.int64]:
+    """Number the corpus' own folds from 0, in the order of their names ('fold 2' comes before 'fold 10').
+
+    Args:
+        rows: of the labeled split; `clip_id` and `corpus_fold` are read.
+
+    Raises:
+        MerError: a clip has none while others do, or there are fewer than three.
+    """
+    lacking = rows["clip_id"][rows[CORPUS_FOLD].isna()]
+    if len(lacking):
+        raise MerError(
+            f"the corpus has folds of its own, but {len(lacking)} of {len(rows)} labeled clips are in none, the first "
+            f"is '{lacking.iloc[0]}': name a fold for each labeled clip, or for none"
+        )
+    names = sorted(set(rows[CORPUS_FOLD]), key=_natural)
+    if len(names) < LEAST:
+        raise MerError(
+            f"the corpus has {len(names)} folds of its own ({', '.join(map(repr, names))}); at least {LEAST} are needed"
+        )
+    number = {name: at for at, name in enumerate(names)}
+    return rows[CORPUS_FOLD].map(number).to_numpy(np.int64)
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Order of names with numbers in them: these by their value."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)] + [(0, name)]
 
 
 def _advice(most: int, of: str) -> str:

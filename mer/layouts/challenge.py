@@ -6,7 +6,7 @@ from collections.abc import Mapping, Set
 from pathlib import Path
 
 from mer.errors import MerError
-from mer.layouts.base import Corpus, make_corpus
+from mer.layouts.base import Clip, Corpus, make_corpus
 from mer.layouts.files import media_files, stem
 from mer.layouts.rows import Row, Rows, read_rows
 from mer.params import CorpusParams
@@ -32,7 +32,7 @@ def read_one_folder(params: CorpusParams, prefer: str, *, train: str, candidates
     test, test_labels = read_test_split(root / candidates, root / published, files, classes)
     transcripts = read_transcripts(root / "subtitle_chieng.csv", prefer)
 
-    def clip(name: str) -> dict[str, str | None]:
+    def clip(name: str) -> Clip:
         split = "test" if name in test else "labeled" if name in labels else "unlabeled"
         return make_clip(name, files[name], split, transcripts, labels[name] if split == "labeled" else None)
 
@@ -41,7 +41,7 @@ def read_one_folder(params: CorpusParams, prefer: str, *, train: str, candidates
 
 def labeled_clips(
     root: Path, table: str, files: Mapping[str, str], classes: tuple[str, ...], transcripts: Mapping[str, str]
-) -> list[dict[str, str | None]]:
+) -> list[Clip]:
     """The clips of a folder that is all training set: each file needs a row in `table`, each row a file."""
     labels = read_labels(root / table, files, classes)
     for name, path in files.items():
@@ -50,9 +50,7 @@ def labeled_clips(
     return [make_clip(name, path, "labeled", transcripts, labels[name]) for name, path in files.items()]
 
 
-def make_clip(
-    name: str, path: str, split: str, transcripts: Mapping[str, str], label: str | None = None
-) -> dict[str, str | None]:
+def make_clip(name: str, path: str, split: str, transcripts: Mapping[str, str], label: str | None = None) -> Clip:
     """A row of the clip table; the challenges do not say who speaks."""
     return {
         "clip_id": name,

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from mer.clips import SPLITS
 from mer.errors import MerError
-from mer.layouts.base import Corpus, make_corpus
+from mer.layouts.base import Clip, Corpus, make_corpus
 from mer.layouts.files import media_files, normalise, stem, stem_path
 from mer.layouts.rows import Row, Rows, read_rows
 from mer.params import CorpusParams
@@ -37,7 +37,7 @@ def read(params: CorpusParams, prefer: str) -> Corpus:
         if splits[path] != "unlabeled" and row["label"]:
             row.label("label", classes)
 
-    def clip(path: str) -> dict[str, str | None]:
+    def clip(path: str) -> Clip:
         if path not in rows:
             return {"clip_id": ids[path], "path": path, "split": "unlabeled"}
         row, split = rows[path], splits[path]

@@ -16,7 +16,7 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from mer.layouts.base import Corpus, make_corpus
+from mer.layouts.base import Clip, Corpus, make_corpus
 from mer.layouts.files import by_stem, locate, media_files
 from mer.layouts.rows import Row, read_rows
 from mer.params import CorpusParams
@@ -36,7 +36,7 @@ def read(params: CorpusParams, prefer: str) -> Corpus:
     """Read MELD; its transcripts are English, so `prefer` has nothing to choose from."""
     root = Path(params.root)
     classes = params.classes or CLASSES
-    clips: list[dict[str, str | None]] = []
+    clips: list[Clip] = []
     test_labels: dict[str, str] = {}
     for part, folders in FOLDERS.items():
         for clip_id, path, row in _rows_with_files(root, part, folders):

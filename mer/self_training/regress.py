@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mer.learning.determinism import deterministic, pick_device
-from mer.learning.features import FeatureSet, target_rows
+from mer.learning.features import FeatureSet, grouped, target_rows
 from mer.learning.inputs import Inputs
 from mer.params import Params, SelfTrainParams
 from mer.pretraining.pretrain import Pretrained
@@ -23,11 +23,11 @@ from mer.self_training.chains import BUNDLE, Chain, CrossFitting
 from mer.self_training.classifier import heads_of
 from mer.self_training.ensemble import Family, make_families
 from mer.self_training.estimator import Estimator, Numbers, Scale, fit_scale, mean_outputs, presence
-from mer.self_training.floor import best_choice, blocks, columns
+from mer.self_training.floor import blocks, columns
 from mer.self_training.members import Members, squared_losses, train_members
 from mer.self_training.ridge import SAFE, STRENGTHS, Ridge, fit_ridge
 from mer.self_training.stacking import Stack, decide_stack
-from mer.self_training.voting import STUDENTS, gain
+from mer.self_training.voting import STUDENTS
 
 ROWS = 8192
 """Clips predicted at once."""
@@ -81,14 +81,15 @@ class State:
 
 @dataclass(frozen=True)
 class Run:
-    """What every step shares. `values` [n, K] are the labeled clips' numbers, in the order of `fit`; `fitted` holds the
-    ridge experts of each view, block by block, of all `chains` and strengths."""
+    """What every step shares. `values` [n, K] are the labeled clips' numbers and `groups` [n] whose they are, in the
+    order of `fit`; `fitted` holds the ridge experts of each view, block by block, of all `chains` and strengths."""
 
     features: FeatureSet
     names: tuple[str, ...]
     params: Params
     fit: CrossFitting
     values: NDArray[np.float64]
+    groups: NDArray[np.int64]
     views: Mapping[int, Inputs]
     view_of: Mapping[Chain, int]
     chains: Sequence[Chain]
@@ -127,7 +128,9 @@ class Run:
         scale = self.scale(chain)
         mean, deviation = (torch.from_numpy(part).float() for part in (scale.mean, scale.deviation))
         found = [self.ridge(chain, view, block, strength) for block, strength in enumerate(strengths)]
-        return [Ridge(one.weight / deviation.to(one.weight), (one.bias - mean.to(one.bias)) / deviation) for one in found]
+        return [
+            Ridge(one.weight / deviation.to(one.weight), (one.bias - mean.to(one.bias)) / deviation) for one in found
+        ]
 
 
 def regress(features: FeatureSet, pretrained: Pretrained, params: Params, names: Sequence[str]) -> Regressed:
@@ -177,19 +180,54 @@ def _prepare(
     values = np.stack([features.targets[name] for name in names], axis=1)[fit.rows]
     chains = fit.chains(2 + rounds)
     scales = {chain: fit_scale(values[fit.learned(chain)]) for chain in chains}
-    whole = scales[BUNDLE].deviation
-    view_of = _choose_views([one.take(fit.rows) for one in inputs], values / whole, fit, chains, settings.caution)
+    whole, labeled = scales[BUNDLE].deviation, [one.take(fit.rows) for one in inputs]
+    groups = _units(features.groups[fit.rows])
+    view_of = _choose_views(labeled, values / whole, fit, chains, groups, settings.caution)
     views = {view: inputs[view] for view in sorted(set(view_of.values()))}
     parts = blocks(len(features.modalities))
     fitted = {
-        view: [
-            fit_ridge(columns(own.take(fit.rows), part), values, fit.folds, chains, STRENGTHS) for part in parts
-        ]
+        view: [fit_ridge(columns(own.take(fit.rows), part), values, fit.folds, chains, STRENGTHS) for part in parts]
         for view, own in views.items()
     }
     families = make_families(views, pretrained.views[0].widths, pretrained.encoders, params, len(names))
     present = inputs[0].present
-    return Run(features, names, params, fit, values, views, view_of, chains, fitted, families, present, scales)
+    return Run(features, names, params, fit, values, groups, views, view_of, chains, fitted, families, present, scales)
+
+
+def _units(groups: NDArray[np.object_]) -> NDArray[np.int64]:
+    """Group of each clip as a code [n]; one without is a group of its own."""
+    codes = grouped(groups)
+    alone = codes < 0
+    codes[alone] = codes.max(initial=-1) + 1 + np.arange(alone.sum())
+    return codes
+
+
+def _best(scores: Tensor, groups: NDArray[np.int64], safe: int, caution: float) -> int:
+    """The row of [Q, n] with the highest mean that is `caution` standard errors above the safe row's, or that row.
+
+    Clips of a group err together, above all where the number is a trait of the speaker: the error is that of groups.
+    """
+    better = []
+    for i in range(len(scores)):
+        mean, error = grouped_gain(scores[i] - scores[safe], groups)
+        if mean > 0 and mean >= caution * error:
+            better.append((mean, i))
+    return max(better)[1] if better else safe
+
+
+def grouped_gain(difference: Tensor, groups: NDArray[np.int64]) -> tuple[float, float]:
+    """Mean of differences [n] and its standard error where groups, not clips, are independent; 0 where there is none.
+
+    The linearised (cluster-robust) error; of one group alone it is infinite.
+    """
+    d = difference.double().numpy()
+    if not len(d):
+        return 0.0, 0.0
+    _, codes = np.unique(groups, return_inverse=True)
+    off = np.bincount(codes, weights=d - d.mean())
+    number = len(off)
+    error = np.sqrt((off**2).sum() * number / (number - 1)) / len(d) if number > 1 else np.inf
+    return float(d.mean()), float(error)
 
 
 def _choose_views(
@@ -197,6 +235,7 @@ def _choose_views(
     values: NDArray[np.float64],
     fit: CrossFitting,
     chains: Sequence[Chain],
+    groups: NDArray[np.int64],
     caution: float,
 ) -> dict[Chain, int]:
     """As `floor.choose_views`, by ridge regression's squared error."""
@@ -214,7 +253,8 @@ def _choose_views(
             for of in predicted
             if deciding
         ]
-        found[chain] = best_choice(torch.stack(scores), 0, caution) if scores else 0
+        units = groups[np.concatenate([np.zeros(0, np.int64), *(at for _, at in deciding)])]
+        found[chain] = _best(torch.stack(scores), units, 0, caution) if scores else 0
     return found
 
 
@@ -260,11 +300,14 @@ def _strengths(run: Run, chain: Chain) -> list[int]:
                 x = columns(run.views[view].take(run.fit.rows[at]), part)
                 start = run.chains.index(one) * len(STRENGTHS)
                 fitted = run.fitted[view][block]
-                several = Ridge(fitted.weight[start : start + len(STRENGTHS)], fitted.bias[start : start + len(STRENGTHS)])
+                several = Ridge(
+                    fitted.weight[start : start + len(STRENGTHS)], fitted.bias[start : start + len(STRENGTHS)]
+                )
                 deviation = run.scale(chain).deviation
                 predicted = several(x).cpu() / torch.from_numpy(deviation)
                 scores.append(torch.stack([_scores(one_, run.values[at] / deviation) for one_ in predicted]))
-            run.strengths[chain, block] = best_choice(torch.cat(scores, dim=1), SAFE, run.params.self_train.caution)
+            units = run.groups[np.concatenate([at for _, at in deciding])]
+            run.strengths[chain, block] = _best(torch.cat(scores, dim=1), units, SAFE, run.params.self_train.caution)
         found.append(run.strengths[chain, block])
     return found
 
@@ -321,7 +364,7 @@ def _decide(run: Run, rounds: tuple[Round, ...], chain: Chain, before: State | N
     }
     if before is None:
         return State(rounds, stack, scores, [{**note, "kept": True}])
-    mean, error = gain(scores, before.scores)
+    mean, error = grouped_gain(scores - before.scores, run.groups[places])
     kept = not settings.gate or (mean > 0 and mean >= settings.caution * error)
     notes = [*before.notes, {**note, "kept": kept}]
     return State(rounds, stack, scores, notes) if kept else replace(before, notes=notes)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from mer import clips
 from mer.clips import ClipTable, check, read_clips, read_labels, read_test_labels, write_labels, write_test_labels
+from mer.clips.folds import assign_folds
 from mer.errors import MerError
 
 CLASSES = ("neutral", "angry")
@@ -119,3 +122,78 @@ def test_a_file_that_holds_no_test_labels_is_named(tmp_path, content):
         (tmp_path / "labels.parquet").write_text(content)
     with pytest.raises(MerError, match=r"labels.parquet: not a table of test labels"):
         read_test_labels(tmp_path / "labels.parquet")
+
+
+MORE = {
+    "corpus_fold": ["1", None, None],
+    "target_valence": [0.5, np.nan, np.nan],
+    "soft_neutral": [0.25, np.nan, np.nan],
+    "soft_angry": [0.75, np.nan, np.nan],
+}
+PARTS = {
+    "start": [0.0, 1.5, None],
+    "end": [1.5, 2.0, None],
+    "crop": ["left", None, None],
+    "sound": [None, "b.m4a", None],
+    "sound_sha256": [None, "22", None],
+}
+
+
+def test_labels_carry_the_folds_targets_and_soft_labels_of_a_corpus_that_has_them(tmp_path, rows):
+    write_labels(tmp_path / "labels.parquet", ClipTable(rows.assign(**MORE), CLASSES))
+    table = read_labels(tmp_path / "labels.parquet")
+    assert table.targets == ("valence",)
+    expected = rows[["clip_id", "split", "label", "group"]].assign(**MORE)
+    pd.testing.assert_frame_equal(table.rows, expected.astype({"corpus_fold": "str"}))
+
+
+def test_parts_of_files_survive_a_round_trip(tmp_path, rows):
+    clips.write_clips(tmp_path / "clips.parquet", rows.assign(**PARTS))
+    found = read_clips(tmp_path / "clips.parquet")
+    pd.testing.assert_frame_equal(
+        found, rows[["clip_id", "path", "sha256"]].assign(**PARTS).astype(found.dtypes.to_dict())
+    )
+
+
+def test_tables_of_a_corpus_of_whole_files_are_the_same_bytes_as_before(tmp_path, rows):
+    empty = dict.fromkeys(PARTS)
+    clips.write_clips(tmp_path / "plain.parquet", rows)
+    clips.write_clips(tmp_path / "empty.parquet", rows.assign(**empty))
+    assert (tmp_path / "plain.parquet").read_bytes() == (tmp_path / "empty.parquet").read_bytes()
+    assert pq.read_schema(tmp_path / "plain.parquet").names == ["clip_id", "path", "sha256"]
+
+
+def test_test_labels_carry_targets_and_need_no_label_then(tmp_path):
+    labels = pd.DataFrame({"clip_id": ["c", "d"], "label": ["angry", None], "target_valence": [0.5, -1.0]})
+    labels = labels.astype({"clip_id": "str", "label": "str"})
+    write_test_labels(tmp_path / "labels.parquet", labels)
+    pd.testing.assert_frame_equal(read_test_labels(tmp_path / "labels.parquet"), labels)
+
+
+def test_a_labeled_clip_needs_a_label_or_a_target(rows):
+    bare = rows.assign(label=None)
+    check(bare.assign(target_valence=[0.5, np.nan, np.nan]), CLASSES, source="corpus")
+    with pytest.raises(MerError, match="clip 'a' is in the labeled split but has no label nor target"):
+        check(bare.assign(target_valence=np.nan), CLASSES, source="corpus")
+
+
+def labeled(folds):
+    ids = [f"c{number}" for number in range(len(folds))]
+    rows = pd.DataFrame({"clip_id": ids, "split": "labeled", "label": "angry", "group": None, "corpus_fold": folds})
+    return rows.astype({"corpus_fold": "str"})
+
+
+def test_the_corpus_own_folds_are_kept_in_the_order_of_their_numbers():
+    assert assign_folds(labeled(["fold_10", "fold_2", "fold_1", "fold_2"]), 5, 0).tolist() == [2, 1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("folds", "message"),
+    [
+        (["1", "2", None, "3"], "1 of 4 labeled clips are in none, the first is 'c2'"),
+        (["1", "2", "1"], "the corpus has 2 folds of its own .'1', '2'.; at least 3"),
+    ],
+)
+def test_folds_that_are_partial_or_few_are_refused(folds, message):
+    with pytest.raises(MerError, match=message):
+        assign_folds(labeled(folds), 5, 0)
