@@ -1,4 +1,4 @@
-"""Regression on `enjoyment`: 590 exchanges of 25 people with a robot, how much each was enjoyed (1 to 5), by participant.
+"""Regression on `enjoyment`: how much 25 people enjoyed each of 590 exchanges with a robot, 1 to 5, by participant.
 
 python -m benchmarks.targets                    # out of fold, folds by participant, three draws of the folds
 python -m benchmarks.targets --kind logistic    # the floor alone: ridge regression

@@ -128,9 +128,8 @@ class Run:
         scale = self.scale(chain)
         mean, deviation = (torch.from_numpy(part).float() for part in (scale.mean, scale.deviation))
         found = [self.ridge(chain, view, block, strength) for block, strength in enumerate(strengths)]
-        return [
-            Ridge(one.weight / deviation.to(one.weight), (one.bias - mean.to(one.bias)) / deviation) for one in found
-        ]
+        mean, deviation = mean.to(self.present.device), deviation.to(self.present.device)
+        return [Ridge(one.weight / deviation, (one.bias - mean) / deviation) for one in found]
 
 
 def regress(features: FeatureSet, pretrained: Pretrained, params: Params, names: Sequence[str]) -> Regressed:
@@ -298,11 +297,9 @@ def _strengths(run: Run, chain: Chain) -> list[int]:
             scores = []
             for one, at in deciding:
                 x = columns(run.views[view].take(run.fit.rows[at]), part)
-                start = run.chains.index(one) * len(STRENGTHS)
-                fitted = run.fitted[view][block]
-                several = Ridge(
-                    fitted.weight[start : start + len(STRENGTHS)], fitted.bias[start : start + len(STRENGTHS)]
-                )
+                start, fitted = run.chains.index(one) * len(STRENGTHS), run.fitted[view][block]
+                at_once = slice(start, start + len(STRENGTHS))
+                several = Ridge(fitted.weight[at_once], fitted.bias[at_once])
                 deviation = run.scale(chain).deviation
                 predicted = several(x).cpu() / torch.from_numpy(deviation)
                 scores.append(torch.stack([_scores(one_, run.values[at] / deviation) for one_ in predicted]))
@@ -353,7 +350,7 @@ def _decide(run: Run, rounds: tuple[Round, ...], chain: Chain, before: State | N
         _prior(names, settings),
         learned=settings.voting == "learned",
         calibrate=settings.calibrate,
-        prior_clips=settings.prior_clips,
+        prior_clips=settings.prior_clips * _alike(run.groups[places]),
         coverage=settings.coverage,
     )
     scores = _scores(stack(evidence, present), values)
@@ -368,6 +365,11 @@ def _decide(run: Run, rounds: tuple[Round, ...], chain: Chain, before: State | N
     kept = not settings.gate or (mean > 0 and mean >= settings.caution * error)
     notes = [*before.notes, {**note, "kept": kept}]
     return State(rounds, stack, scores, notes) if kept else replace(before, notes=notes)
+
+
+def _alike(groups: NDArray[np.int64]) -> float:
+    """Clips a group on average: as many as count for one, where a prior is weighed against them."""
+    return len(groups) / max(1, len(np.unique(groups)))
 
 
 def _prior(names: Sequence[str], settings: SelfTrainParams) -> NDArray[np.float64]:

@@ -71,7 +71,7 @@ def decide_stack(
         prior: [E], the weights to be drawn to; they stay where none are `learned`.
         learned: whether to learn weights.
         calibrate: whether to fit slope and offset, drawn to 1 and 0.
-        prior_clips: how many clips the priors count for.
+        prior_clips: how many clips the priors count for; where clips come in groups, many of these.
         coverage: share of clips whose value the interval is to cover.
     """
     start = prior / prior.sum()
