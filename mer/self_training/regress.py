@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -205,8 +206,11 @@ def _best(scores: Tensor, groups: NDArray[np.int64], safe: int, caution: float) 
     """The row of [Q, n] with the highest mean that is `caution` standard errors above the safe row's, or that row.
 
     Clips of a group err together, above all where the number is a trait of the speaker: the error is that of groups.
+    The best of several must be better by more: as improbable together as one alone is at `caution` (Bonferroni).
     """
-    better = []
+    better, normal = [], NormalDist()
+    alternatives = max(1, len(scores) - 1)
+    caution = -normal.inv_cdf(normal.cdf(-caution) / alternatives) if caution < 8 else caution
     for i in range(len(scores)):
         mean, error = grouped_gain(scores[i] - scores[safe], groups)
         if mean > 0 and mean >= caution * error:
