@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mer.clips import ClipTable, read_folds, read_groups, read_labels, read_splits
+from mer.clips.tables import SOFT, TARGET
 from mer.errors import MerError
 from mer.store.tables import read_utterances
 
@@ -112,6 +113,9 @@ def build_feature_set(clips: ClipTable, tables: Mapping[str, UtteranceFeatures])
     index = {name: i for i, name in enumerate(clips.classes)}
     known = rows["label"].map(index).where(labeled).fillna(-1)
     folds = rows["fold"].where(labeled).fillna(-1)
+    targets = {
+        name: rows[f"{TARGET}{name}"].where(labeled).to_numpy(np.float64, na_value=np.nan) for name in clips.targets
+    }
     features, present = {}, {}
     for name in MODALITIES:
         if name in tables:
@@ -127,7 +131,23 @@ def build_feature_set(clips: ClipTable, tables: Mapping[str, UtteranceFeatures])
         classes=clips.classes,
         features=features,
         present=present,
+        targets=targets,
+        soft=_soft_labels(rows.where(labeled), clips.classes, known.to_numpy().astype(np.int64)),
     )
+
+
+def _soft_labels(rows: pd.DataFrame, classes: tuple[str, ...], labels: NDArray[np.int64]) -> NDArray[np.float32] | None:
+    """Each clip's votes as shares [N, C], all for its label where it has none; None where no clip has votes."""
+    names = [f"{SOFT}{name}" for name in classes]
+    if not classes or not set(names) <= set(rows.columns):
+        return None
+    votes = rows[names].to_numpy(np.float64, na_value=np.nan)
+    known = np.isfinite(votes).all(axis=1) & (votes >= 0).all(axis=1) & (votes.sum(axis=1) > 0) & (labels >= 0)
+    if not known.any():
+        return None
+    shares = np.eye(len(classes))[labels]
+    shares[known] = votes[known] / votes[known].sum(axis=1, keepdims=True)
+    return shares.astype(np.float32)
 
 
 def _check_rows(name: str, clip_ids: NDArray[np.object_], table: UtteranceFeatures) -> None:
@@ -163,11 +183,11 @@ def labeled_rows(features: FeatureSet) -> NDArray[np.int64]:
     return rows
 
 
-def _check_folds(features: FeatureSet, rows: NDArray[np.int64]) -> None:
+def _check_folds(features: FeatureSet, rows: NDArray[np.int64], what: str = "") -> None:
     used = len(np.unique(features.folds[rows]))
     if used < 3:
         raise MerError(
-            f"'corpus.folds': {used} folds in use; self-training judges with models that left out two, so 3 are needed"
+            f"'corpus.folds': {used} folds in use{what}; self-training judges with models that left out two, so 3 are needed"
         )
 
 
@@ -199,7 +219,8 @@ def target_rows(features: FeatureSet, names: Sequence[str]) -> NDArray[np.int64]
     rows = np.flatnonzero(foldable & ~np.isnan(values).all(axis=1))
     check_present(features, rows, "self_train: no clip with a target")
     for name in names:
-        _check_folds(features, np.flatnonzero(foldable & ~np.isnan(features.targets[name])))
+        known = np.flatnonzero(foldable & ~np.isnan(features.targets[name]))
+        _check_folds(features, known, f" by clips with target '{name}'")
     return rows
 
 

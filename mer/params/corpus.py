@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from mer.params.base import Count, Positive, Section, StepSection
 
@@ -23,6 +23,25 @@ READ_BY = {"labels": "folder", "columns": "folder", "test": "mer2023"}
 """Keys that only one layout reads."""
 
 
+def _names(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+def _apart(targets: tuple[str, ...]) -> tuple[str, ...]:
+    columns = [f"{name}{end}" for name in targets for end in ("", "_low", "_high")]
+    if len(set(columns)) < len(columns) or not all(name.strip() == name and name.isprintable() for name in targets):
+        raise ValueError("targets must have different names, none of them another's with _low or _high at its end")
+    return targets
+
+
+Targets = Annotated[
+    tuple[Annotated[str, Field(min_length=1)], ...],
+    Field(min_length=1),
+    BeforeValidator(_names),
+    AfterValidator(_apart),
+]
+
+
 class CorpusParams(Section):
     root: str = "sample/corpus"
     layout: Literal["folder", "mer2023", "mer2024", "mer2025", "mer2026", "meld"] = "mer2024"
@@ -36,6 +55,9 @@ class CorpusParams(Section):
     """For `mer2023`: the test set that makes the test split (MER-MULTI, MER-NOISE, MER-SEMI)."""
     folds: Annotated[int, Field(ge=2)] = 5
     seed: int = 0
+    target: Targets | None = None
+    """Numbers to predict beside the classes, by the names that the corpus has for them: `valence`, or several as a
+    list. A corpus without labels has its targets alone."""
 
     @model_validator(mode="after")
     def _layout_reads_what_is_set(self) -> CorpusParams:

@@ -180,9 +180,8 @@ def _prepare(
     values = np.stack([features.targets[name] for name in names], axis=1)[fit.rows]
     chains = fit.chains(2 + rounds)
     scales = {chain: fit_scale(values[fit.learned(chain)]) for chain in chains}
-    whole, labeled = scales[BUNDLE].deviation, [one.take(fit.rows) for one in inputs]
-    groups = _units(features.groups[fit.rows])
-    view_of = _choose_views(labeled, values / whole, fit, chains, groups, settings.caution)
+    groups, labeled = _units(features.groups[fit.rows]), [one.take(fit.rows) for one in inputs]
+    view_of = _choose_views(labeled, values, fit, scales, groups, settings.caution)
     views = {view: inputs[view] for view in sorted(set(view_of.values()))}
     parts = blocks(len(features.modalities))
     fitted = {
@@ -237,11 +236,12 @@ def _choose_views(
     views: Sequence[Inputs],
     values: NDArray[np.float64],
     fit: CrossFitting,
-    chains: Sequence[Chain],
+    scales: Mapping[Chain, Scale],
     groups: NDArray[np.int64],
     caution: float,
 ) -> dict[Chain, int]:
-    """As `floor.choose_views`, by ridge regression's squared error."""
+    """As `floor.choose_views`, by ridge regression's squared error, each target in the chain's own deviations."""
+    chains = list(scales)
     if len(views) == 1:
         return dict.fromkeys(chains, 0)
     predicted = []
@@ -252,7 +252,7 @@ def _choose_views(
     for chain in chains:
         deciding = [one for one in fit.deciding(chain) if one[0] in chains]
         scores = [
-            torch.cat([_scores(of[list(chains).index(one)][at], values[at]) for one, at in deciding])
+            torch.cat([_scores(of[chains.index(one)][at], values[at], scales[chain]) for one, at in deciding])
             for of in predicted
             if deciding
         ]
@@ -261,9 +261,12 @@ def _choose_views(
     return found
 
 
-def _scores(predicted: Tensor, values: NDArray[np.float64]) -> Tensor:
-    """Negative squared error [n] of each clip, [n, K] averaged over the targets that it has."""
+def _scores(predicted: Tensor, values: NDArray[np.float64], scale: Scale | None = None) -> Tensor:
+    """Negative squared error [n] of each clip, [n, K] averaged over the targets that it has; in deviations of a scale
+    where there is one."""
     error = (predicted.double() - torch.from_numpy(values)).square()
+    if scale is not None:
+        error = error / torch.from_numpy(scale.deviation).square()
     return -error.nanmean(dim=1)
 
 
@@ -304,9 +307,8 @@ def _strengths(run: Run, chain: Chain) -> list[int]:
                 start, fitted = run.chains.index(one) * len(STRENGTHS), run.fitted[view][block]
                 at_once = slice(start, start + len(STRENGTHS))
                 several = Ridge(fitted.weight[at_once], fitted.bias[at_once])
-                deviation = run.scale(chain).deviation
-                predicted = several(x).cpu() / torch.from_numpy(deviation)
-                scores.append(torch.stack([_scores(one_, run.values[at] / deviation) for one_ in predicted]))
+                predicted = several(x).cpu()  # [strengths, n, K]
+                scores.append(torch.stack([_scores(p, run.values[at], run.scale(chain)) for p in predicted]))
             units = run.groups[np.concatenate([at for _, at in deciding])]
             run.strengths[chain, block] = _best(torch.cat(scores, dim=1), units, SAFE, run.params.self_train.caution)
         found.append(run.strengths[chain, block])
