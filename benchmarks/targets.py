@@ -34,7 +34,8 @@ TARGET = "enjoyment"
 def feature_set(seed: int) -> FeatureSet:
     """All clips, labeled, in folds that keep participants whole."""
     corpus = load_corpus("enjoyment")
-    values = pd.read_csv(shared_data() / "enjoyment" / "labels.csv")[TARGET].to_numpy(float)
+    labels = pd.read_csv(shared_data() / "enjoyment" / "labels.csv", dtype=str, keep_default_na=False)
+    values = labels[TARGET].to_numpy(float)
     ids = np.array([f"clip{i}" for i in range(len(values))], object)
     rows = pd.DataFrame({"clip_id": ids, "split": "labeled", "label": None, "group": corpus.groups})
     folds = assign_folds(rows.assign(**{f"target_{TARGET}": values}), FOLDS, seed)

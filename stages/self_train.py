@@ -1,4 +1,4 @@
-"""Stage self_train: out-of-fold predictions of classes and targets, pseudo-labels, and the bundle that `mer predict` uses."""
+"""Stage self_train: out-of-fold predictions of classes and targets, pseudo-labels, and the bundle for `mer predict`."""
 
 from mer.about import describe
 from mer.learning.features import read_labeled_features

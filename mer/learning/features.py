@@ -132,7 +132,7 @@ def build_feature_set(clips: ClipTable, tables: Mapping[str, UtteranceFeatures])
         features=features,
         present=present,
         targets=targets,
-        soft=_soft_labels(rows.where(labeled), clips.classes, known.to_numpy().astype(np.int64)),
+        soft=_soft_labels(rows, clips.classes, known.to_numpy().astype(np.int64)),
     )
 
 
@@ -187,7 +187,8 @@ def _check_folds(features: FeatureSet, rows: NDArray[np.int64], what: str = "") 
     used = len(np.unique(features.folds[rows]))
     if used < 3:
         raise MerError(
-            f"'corpus.folds': {used} folds in use{what}; self-training judges with models that left out two, so 3 are needed"
+            f"'corpus.folds': {used} folds in use{what}; self-training judges with models that left out two, so 3 are "
+            "needed"
         )
 
 

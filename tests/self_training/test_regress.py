@@ -204,7 +204,7 @@ def test_a_target_that_the_corpus_lacks_is_named():
         MerError, match=r"'corpus.target': the corpus has no target 'enjoyment' \(there are: valence, ar"
     ):
         regress(features, pretrain(features, params), params, ["enjoyment"])
-    with pytest.raises(MerError, match="has no labels; set 'corpus.target' to one of valence, arousal"):
+    with pytest.raises(MerError, match=r"has no labels; set 'corpus.target' to one of valence, arousal"):
         train(replace(features, classes=()), pretrain(features, params), params)
 
 

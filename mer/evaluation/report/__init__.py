@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from mer.evaluation.report import sections
+from mer.evaluation.report import sections, targets
 from mer.evaluation.report.markup import Markup, element
 from mer.evaluation.report.results import RunResults, read_results
 from mer.evaluation.report.style import CSS
@@ -24,11 +25,8 @@ def _page(run: RunResults) -> str:
         "main",
         element("h1", "Emotion recognition: run report"),
         element("p", _corpus_line(run), class_="note"),
-        sections.headline(run.metrics, run.plots),
-        sections.per_class(run.plots),
-        sections.confusion(run.plots, run.clips.classes),
-        sections.mistakes(run.mistakes, run.frames),
-        sections.calibration(run.plots["calibration"]),
+        *(_of_classes(run) if run.clips.classes else ()),
+        *targets.sections(run.metrics, run.plots),
         sections.curves(run.curves),
         sections.pseudo_labels(run.rounds, run.pseudo_labels, run.clips.classes),
         sections.quarantine(run.quarantine),
@@ -43,6 +41,14 @@ def _page(run: RunResults) -> str:
         f"<title>mer: run report</title>\n<style>{CSS}</style>"
     )
     return f'<!doctype html>\n<html lang="en">\n<head>\n{head}\n</head>\n<body>\n{body}\n</body>\n</html>\n'
+
+
+def _of_classes(run: RunResults) -> Iterator[Markup]:
+    yield sections.headline(run.metrics, run.plots)
+    yield sections.per_class(run.plots)
+    yield sections.confusion(run.plots, run.clips.classes)
+    yield sections.mistakes(run.mistakes, run.frames)
+    yield sections.calibration(run.plots["calibration"])
 
 
 def _corpus_line(run: RunResults) -> str:

@@ -18,8 +18,16 @@ from mer.extraction.transcript_table import read_transcripts
 from mer.params import Params
 from mer.store.quarantine import read_quarantine
 
-PLOTS = ("confusion_out_of_fold", "confusion_test", "per_class_out_of_fold", "per_class_test", "calibration")
-NAMES = ("actual", "predicted", "class", "clip_id", "label", "split", "group")
+PLOTS = (
+    "confusion_out_of_fold",
+    "confusion_test",
+    "per_class_out_of_fold",
+    "per_class_test",
+    "targets_out_of_fold",
+    "targets_test",
+    "calibration",
+)
+NAMES = ("actual", "predicted", "class", "clip_id", "label", "split", "group", "target")
 """Columns that hold names: nothing guesses their type."""
 CURVES = ("pretrain", "self_train")
 
