@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from mer import cache_cli, encoders_cli
+from mer import cache_cli, encoders_cli, evaluate_cli, submit_cli
 from mer.console import LOCALE, speaks_unicode, take_any_letter, told
 from mer.errors import MerError
 from mer.machine import explain
@@ -24,6 +24,8 @@ app = typer.Typer(
 
 app.add_typer(cache_cli.app, name="cache")
 app.add_typer(encoders_cli.app, name="encoders")
+app.command()(evaluate_cli.evaluate)
+app.command()(submit_cli.submit)
 
 # Commands import what they need when they run: `mer --help` should not wait for torch.
 

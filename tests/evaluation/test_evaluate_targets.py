@@ -83,9 +83,8 @@ def test_targets_alone_are_scored_without_classes(make_run, tmp_path, capsys):
     run, _ = with_target(make_run())
     rows = run.clips.rows.assign(label=None)
     blank = run.predictions.drop(columns=[f"p_{name}" for name in run.clips.classes]).assign(predicted=None)
-    evaluation = scored(
-        run, clips=ClipTable(rows, ()), predictions=blank, test_labels=run.test_labels.assign(label=None)
-    )
+    tested = run.test_labels.assign(label=None)
+    evaluation = scored(run, clips=ClipTable(rows, ()), predictions=blank, test_labels=tested)
     values = evaluation.metrics["out_of_fold"]
     assert "weighted_f1" not in values
     assert "f1_minus_mse" not in values
@@ -139,7 +138,6 @@ def test_classes_have_their_mean_recall_and_two_of_them_mmsas_names(make_run):
     assert "acc_2" not in values
     two = ClipTable(run.clips.rows.replace({"label": {"neutral": "angry"}}), ("angry", "happy"))
     predictions = run.predictions.replace({"predicted": {"neutral": "angry"}}).drop(columns="p_neutral")
-    values = scored(run, clips=two, predictions=predictions, test_labels=run.test_labels.iloc[:0]).metrics[
-        "out_of_fold"
-    ]
+    nothing = run.test_labels.iloc[:0]
+    values = scored(run, clips=two, predictions=predictions, test_labels=nothing).metrics["out_of_fold"]
     assert (values["acc_2"], values["f1"]) == (values["accuracy"], values["weighted_f1"])
