@@ -162,6 +162,9 @@ class SelfTrainParams(Section):
     """Share of clips whose target is to lie within the interval that is predicted with it."""
     calibrate: bool = True
     """Fit how sure each expert, and the vote, may be on clips that they never saw; else they vote as they are."""
+    modality_dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Share of a batch's modalities that training hides from members, so that they can do without; never all of a
+    clip."""
     seed: Seed = 0
     """Seed of every member's initial weights, batches, dropout and noise."""
 

@@ -97,6 +97,7 @@ class Batches:
         seed = self.settings.seed
         self.generators = [torch.Generator().manual_seed(stream_seed(seed, "dropout", one)) for one in seeds]
         self.noise_generators = [torch.Generator().manual_seed(stream_seed(seed, "noise", one)) for one in seeds]
+        self.hiding_generators = [torch.Generator().manual_seed(stream_seed(seed, "hidden", one)) for one in seeds]
         self.kind = params.pretrain.noise
         alpha = alpha_bar(
             params.pretrain.schedule,
@@ -109,6 +110,9 @@ class Batches:
     def __call__(self, step: int) -> Batch:
         """The batch of one step; steps are asked for in order."""
         features, present = self._gather(self.rows[step])
+        if self.settings.modality_dropout:
+            present = self._some_hidden(present)
+            features = [x * present[..., m, None] for m, x in enumerate(features)]
         if self.settings.noisy and self.noisy.any():
             features = [self._with_noise(x) * present[..., m, None] for m, x in enumerate(features)]
         if self.on_features:
@@ -117,6 +121,12 @@ class Batches:
         else:
             keep = self._kept((*present.shape[1:], self.model.width))
         return Batch(features, present, self.targets[step], self.weights[step], keep)
+
+    def _some_hidden(self, present: Tensor) -> Tensor:
+        """Presence [S, B, M] with modalities hidden by chance; the one with the highest draw stays."""
+        drawn = [torch.rand(tuple(present.shape[1:]), generator=one) for one in self.hiding_generators]
+        chance = self._of_seed(drawn) * present
+        return present & ((chance >= self.settings.modality_dropout) | (chance == chance.amax(dim=-1, keepdim=True)))
 
     def _kept(self, shape: Sequence[int]) -> Tensor:
         """Dropout's factors [S, *shape], zero or 1 / (1 - dropout)."""

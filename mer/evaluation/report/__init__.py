@@ -8,6 +8,7 @@ from pathlib import Path
 from mer.evaluation.report import sections, targets
 from mer.evaluation.report.markup import Markup, element
 from mer.evaluation.report.results import RunResults, read_results
+from mer.evaluation.report.robustness import robustness
 from mer.evaluation.report.style import CSS
 
 __all__ = ["RunResults", "read_results", "write_report"]
@@ -27,6 +28,7 @@ def _page(run: RunResults) -> str:
         element("p", _corpus_line(run), class_="note"),
         *(_of_classes(run) if run.clips.classes else ()),
         *targets.sections(run.metrics, run.plots),
+        robustness(run.robustness),
         sections.curves(run.curves),
         sections.pseudo_labels(run.rounds, run.pseudo_labels, run.clips.classes),
         sections.quarantine(run.quarantine),

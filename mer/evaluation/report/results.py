@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,19 @@ PLOTS = (
     "targets_test",
     "calibration",
 )
-NAMES = ("actual", "predicted", "class", "clip_id", "label", "split", "group", "target")
+NAMES = (
+    "actual",
+    "predicted",
+    "class",
+    "clip_id",
+    "label",
+    "split",
+    "group",
+    "target",
+    "training",
+    "condition",
+    "kind",
+)
 """Columns that hold names: nothing guesses their type."""
 CURVES = ("pretrain", "self_train")
 
@@ -52,6 +64,8 @@ class RunResults:
     mistakes: pd.DataFrame
     frames: Mapping[str, bytes]
     quarantine: pd.DataFrame
+    robustness: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """A row a training and condition; none where the stage was off."""
 
 
 def read_results(params: Params, data: str | Path = "data", metrics: str | Path = "metrics") -> RunResults:
@@ -77,6 +91,7 @@ def read_results(params: Params, data: str | Path = "data", metrics: str | Path 
             mistakes=mistakes,
             frames=_middle_frames(params, data, list(mistakes["clip_id"])),
             quarantine=read_quarantine(data / "quarantine"),
+            robustness=_read_points(metrics / "plots" / "robustness.csv"),
         )
     except FileNotFoundError as error:
         raise MerError(f"{error.filename}: no such file; run the stages before the report") from None
