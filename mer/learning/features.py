@@ -220,8 +220,8 @@ def target_rows(features: FeatureSet, names: Sequence[str]) -> NDArray[np.int64]
     rows = np.flatnonzero(foldable & ~np.isnan(values).all(axis=1))
     check_present(features, rows, "self_train: no clip with a target")
     for name in names:
-        known = np.flatnonzero(foldable & ~np.isnan(features.targets[name]))
-        _check_folds(features, known, f" by clips with target '{name}'")
+        having = np.flatnonzero(foldable & ~np.isnan(features.targets[name])).astype(np.int64)
+        _check_folds(features, having, f" by clips with target '{name}'")
     return rows
 
 

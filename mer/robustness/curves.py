@@ -94,7 +94,7 @@ def robustness(params: Params, data: Path = Path("data")) -> tuple[pd.DataFrame,
             "'robustness.on': no clip of the test split has a label, and the bundle has learned all other labels; give "
             "some clips 'test' in the column 'split'"
         )
-    actual = labels.loc[scene.features.clip_ids[rows]].reset_index(drop=True)
+    actual = labels.loc[list(scene.features.clip_ids[rows])].reset_index(drop=True)
     trained = {name: _trained(scene, name, params, data) for name in params.robustness.training}
     found = []
     for condition in conditions(params.robustness, scene.features.modalities, scene.noises):

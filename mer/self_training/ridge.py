@@ -57,16 +57,16 @@ def fit_ridge(
     weight = torch.zeros(len(chains), len(strengths), x.shape[1], values.shape[1], dtype=torch.float64, device=x.device)
     bias = torch.zeros(len(chains), len(strengths), values.shape[1], dtype=torch.float64, device=x.device)
     for rows, targets in _by_presence(values):
-        y = torch.from_numpy(values[np.ix_(rows, targets)]).to(x.device)
+        y = torch.from_numpy(values[rows][:, targets]).to(x.device)
         own = x[torch.from_numpy(rows).to(x.device)].double()
         sums = {fold: _sums(own, y, torch.from_numpy(folds[rows] == fold).to(x.device)) for fold in used}
         for c, chain in enumerate(chains):
             learned = [sums[fold] for fold in used if fold not in chain]
-            whole = [torch.stack(part).sum(dim=0) for part in zip(*learned, strict=True)]
-            if whole[0] == 0:
+            n, sum_x, sum_y, xx, xy = (torch.stack(part).sum(dim=0) for part in zip(*learned, strict=True))
+            if n == 0:
                 continue
             for s, strength in enumerate(strengths):
-                w, b = _solve(*whole, strength)
+                w, b = _solve(n, sum_x, sum_y, xx, xy, strength)
                 weight[c, s][:, targets], bias[c, s][targets] = w, b
     return Ridge(weight.flatten(0, 1).float(), bias.flatten(0, 1).float())
 
