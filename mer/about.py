@@ -44,8 +44,8 @@ def describe(params: Params, features: FeatureSet, predictions: pd.DataFrame) ->
     if features.classes:
         about["out_of_fold"] = _score(features, predictions, EvaluateParams())
         about["labels"] = {name: int((features.labels == c).sum()) for c, name in enumerate(features.classes)}
-    if params.corpus.target is not None:
-        about["targets"] = {name: _target_score(features, predictions, name) for name in params.corpus.target}
+    if params.corpus.targets:
+        about["targets"] = {name: _target_score(features, predictions, name) for name in params.corpus.targets}
     return about
 
 

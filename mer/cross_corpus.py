@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mer.errors import MerError
 from mer.evaluation.cross_corpus import judge, judged_clips
 from mer.extraction.elsewhere import decoded, encoded, tolerant
 from mer.extraction.sources import file_digests
@@ -37,7 +38,14 @@ def evaluate_elsewhere(
     bundle = load_bundle(folder)
     made = read_provenance(bundle.extra, folder, weights)
     made = type(made)(made.folder, tolerant(made.params), made.made)
-    targets = () if bundle.numbers is None else bundle.numbers.targets
+    known = () if bundle.numbers is None else bundle.numbers.targets
+    targets = corpus.targets or (() if bundle.classes else known)
+    for name in targets:
+        if name not in known:
+            raise MerError(
+                f"--target {name}: the bundle does not predict it (it predicts: {', '.join(known) or 'none'})"
+            )
+    corpus = corpus.model_copy(update={"target": targets or None})
     found = read_corpus(corpus, prefer=made.params.transcribe.prefer)
     judged = judged_clips(found, bundle.classes, targets, names)
     rows, modalities = judged.rows, bundle.model.modalities
@@ -52,7 +60,7 @@ def evaluate_elsewhere(
     present = {name: table.ok for name, table in tables.items()}
     groups = rows["group"].astype(object).where(rows["group"].notna(), None).to_numpy(dtype=object)
     probabilities = bundle.predict(features, present, groups)
-    numbers = bundle.estimate(features, present, groups).columns(targets)
+    numbers = bundle.estimate(features, present, groups).columns(known)
     scores = judge(judged, probabilities, numbers, bundle.classes, trained_shares(bundle), EvaluateParams())
     nothing = int((~np.stack(list(present.values())).any(axis=0)).sum())
     if nothing:

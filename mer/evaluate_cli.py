@@ -25,6 +25,9 @@ def evaluate(
         list[str] | None,
         typer.Option("--map", help="Their label, '=' and ours; nothing after '=' leaves such clips out; repeatable"),
     ] = None,
+    target: Annotated[
+        list[str] | None, typer.Option(help="A target of the bundle that the corpus has as well; repeatable")
+    ] = None,
     weights: Annotated[
         list[str] | None,
         typer.Option(help="Where encoders lie now: audio=, face=, detector=, text= or asr= and a path; repeatable"),
@@ -37,11 +40,12 @@ def evaluate(
     from mer.evaluation.cross_corpus import told
     from mer.params import parse_params
 
-    values = {"root": str(corpus), "layout": layout}
+    values: dict[str, object] = {"root": str(corpus), "layout": layout}
     if layout == "folder":
-        values |= {"labels": labels}
-    columns = dict(_pair("--column", one) for one in column or [])
-    params = parse_params({"corpus": values | ({"columns": columns} if columns else {})}, source="mer evaluate")
+        values |= {"labels": labels, "columns": dict(_pair("--column", one) for one in column or [])}
+    if target:
+        values |= {"target": target}
+    params = parse_params({"corpus": values}, source="mer evaluate")
     stdout, sys.stdout = sys.stdout, sys.stderr  # what the steps say of their work is no result
     try:
         names = dict(_pair("--map", one) for one in map_ or [])

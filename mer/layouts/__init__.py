@@ -6,19 +6,56 @@ from pathlib import Path
 
 from mer import clips
 from mer.errors import MerError
-from mer.layouts import folder, meld, mer2023, mer2024, mer2025, mer2026
+from mer.layouts import (
+    audformat,
+    crema_d,
+    emobox,
+    emodb,
+    folder,
+    iemocap,
+    mead,
+    meld,
+    mer2023,
+    mer2024,
+    mer2025,
+    mer2026,
+    mmsa,
+    ravdess,
+)
 from mer.layouts.base import Corpus, Layout
+from mer.layouts.recognise import hint, recognise
 from mer.params import CorpusParams
 
 __all__ = ["LAYOUTS", "Corpus", "Layout", "read_corpus"]
 
+
+def _recognised(params: CorpusParams, prefer: str) -> Corpus:
+    """Read a folder in the layout that it is recognised to have."""
+    layout, seen = recognise(Path(params.root), params)
+    corpus = LAYOUTS[layout](params, prefer)
+    corpus.notes.about.insert(0, f"recognised as {layout} by {seen}")
+    return corpus
+
+
 LAYOUTS: dict[str, Layout] = {
+    "auto": _recognised,
     "folder": folder.read,
     "mer2023": mer2023.read,
     "mer2024": mer2024.read,
     "mer2025": mer2025.read,
     "mer2026": mer2026.read,
     "meld": meld.read,
+    "iemocap": iemocap.read,
+    "ch-sims": mmsa.read,
+    "ch-sims-v2": mmsa.read,
+    "mosi": mmsa.read,
+    "mosei": mmsa.read,
+    "crema-d": crema_d.read,
+    "ravdess": ravdess.read,
+    "mead": mead.read,
+    "emodb": emodb.read,
+    "emobox": emobox.read,
+    "audformat": audformat.read,
 }
 """Every layout that `corpus.layout` can name."""
 
@@ -30,15 +67,33 @@ def read_corpus(params: CorpusParams, *, prefer: str = "chinese") -> Corpus:
         prefer: language of the transcripts, where the corpus has them in several.
 
     Raises:
-        MerError: a file or column is missing, or a row is wrong; the line names the file and the row.
+        MerError: a file or column is missing, or a row is wrong; the line names the file and the row. Where a folder
+            above or below is in the layout, it says so.
     """
-    if not Path(params.root).is_dir():
+    root = Path(params.root)
+    if not root.is_dir():
         raise MerError(f"corpus.root: there is no folder '{params.root}'{_whence(params.root)}")
-    corpus = LAYOUTS[params.layout](params, prefer)
-    clips.check(corpus.table.rows, corpus.table.classes, source=params.root)
+    try:
+        corpus = LAYOUTS[params.layout](params, prefer)
+        clips.check(corpus.table.rows, corpus.table.classes, source=params.root)
+    except MerError as error:
+        raise MerError(f"{error}{_other_folder(root, params)}") from None
     if not (corpus.table.rows["split"] == "labeled").any():
-        raise MerError(f"{params.root}: no clip has a label, so there is nothing to learn from")
+        raise MerError(
+            f"{params.root}: no clip has a label, so there is nothing to learn from{_other_folder(root, params)}"
+        )
     return corpus
+
+
+def _other_folder(root: Path, params: CorpusParams) -> str:
+    """A hint where the folder itself has not the signs of its layout."""
+    if params.layout == "auto":
+        return ""
+    try:
+        recognised = recognise(root, params)[0]
+    except (MerError, OSError):
+        return hint(root, params, params.layout)
+    return "" if recognised == params.layout else hint(root, params, params.layout)
 
 
 def _whence(root: str) -> str:

@@ -17,8 +17,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mer.layouts.base import Corpus, make_corpus
-from mer.layouts.challenge import CLASSES, labeled_clips, make_clip, read_labels, read_transcripts
+from mer.layouts.challenge import NAMING, labeled_clips, make_clip, read_labels, read_transcripts
 from mer.layouts.files import by_stem, find, locate, media_files
+from mer.layouts.rows import Row
 from mer.params import CorpusParams
 
 TEST_SETS = ("test1", "test2", "test3")
@@ -27,28 +28,28 @@ TEST_SETS = ("test1", "test2", "test3")
 def read(params: CorpusParams, prefer: str) -> Corpus:
     """Read a MER2023 folder; `prefer` names the column of transcription.csv to take."""
     root = Path(params.root)
-    classes = params.classes or CLASSES
     train = _files(root, "train")
-    transcripts = read_transcripts(root / "transcription.csv", prefer)
-    clips = labeled_clips(root, locate(root, "train-label.csv"), train, classes, transcripts)
-    test_labels: dict[str, str] = {}
+    transcripts = read_transcripts(root / "transcription.csv", prefer, params)
+    clips = labeled_clips(root, locate(root, "train-label.csv"), train, params, transcripts)
+    test_labels: dict[str, Row] = {}
     for test_set in TEST_SETS:
         wanted = test_set == params.test
         if not wanted and find(root, test_set) is None:
             continue
         files = _files(root, test_set)
         if wanted:
-            test_labels = _published(root, test_set, files, classes)
+            test_labels = _published(root, test_set, files, params)
         for name, path in files.items():
             test = wanted and (name in test_labels or not test_labels)
-            clips.append(make_clip(name, path, "test" if test else "unlabeled", transcripts))
-    return make_corpus(clips, test_labels, classes)
+            known = test_labels.get(name) if test else None
+            clips.append(make_clip(name, path, "test" if test else "unlabeled", transcripts, params, known))
+    return make_corpus(clips, params, NAMING, test_order=test_labels)
 
 
 def _files(root: Path, folder: str) -> dict[str, str]:
     return by_stem(media_files(root, locate(root, folder)))
 
 
-def _published(root: Path, test_set: str, files: Mapping[str, str], classes: tuple[str, ...]) -> dict[str, str]:
+def _published(root: Path, test_set: str, files: Mapping[str, str], params: CorpusParams) -> dict[str, Row]:
     path = find(root, f"{test_set}-label.csv")
-    return read_labels(root / path, files, classes) if path else {}
+    return read_labels(root / path, files, params) if path else {}

@@ -13,7 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mer.layouts.base import Corpus, make_corpus
-from mer.layouts.challenge import CLASSES, labeled_clips, make_clip, read_test_split, read_transcripts
+from mer.layouts.challenge import NAMING, labeled_clips, make_clip, read_test_split, read_transcripts
 from mer.layouts.files import by_stem, media_files
 from mer.params import CorpusParams
 
@@ -27,12 +27,12 @@ def read(params: CorpusParams, prefer: str) -> Corpus:
     The test split is what candidate_20000.csv names, or without it what label-test.csv names.
     """
     root = Path(params.root)
-    classes = params.classes or CLASSES
     labeled = by_stem(media_files(root, LABELED))
     unlabeled = by_stem(media_files(root, UNLABELED))
-    transcripts = read_transcripts(root / "label-transcription.csv", prefer)
-    clips = labeled_clips(root, "label-disdim.csv", labeled, classes, transcripts)
-    test, test_labels = read_test_split(root / "candidate_20000.csv", root / "label-test.csv", unlabeled, classes)
+    transcripts = read_transcripts(root / "label-transcription.csv", prefer, params)
+    clips = labeled_clips(root, "label-disdim.csv", labeled, params, transcripts)
+    test, test_labels = read_test_split(root / "candidate_20000.csv", root / "label-test.csv", unlabeled, params)
     for name, path in unlabeled.items():
-        clips.append(make_clip(name, path, "test" if name in test else "unlabeled", transcripts))
-    return make_corpus(clips, test_labels, classes)
+        split = "test" if name in test else "unlabeled"
+        clips.append(make_clip(name, path, split, transcripts, params, test_labels.get(name)))
+    return make_corpus(clips, params, NAMING, test_order=test_labels)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -17,55 +19,111 @@ def _distinct(classes: tuple[str, ...]) -> tuple[str, ...]:
 
 Classes = Annotated[tuple[str, ...], Field(min_length=2), AfterValidator(_distinct)]
 
-Column = Literal["clip_id", "path", "label", "split", "group", "transcript"]
+
+def _text_keys(label_map: Any) -> Any:
+    """Labels that are whole numbers may go without quotes; YAML's other words (no, 1.0) are not what they seem."""
+    if not isinstance(label_map, dict):
+        return label_map
+    for theirs in label_map:
+        if isinstance(theirs, bool) or not isinstance(theirs, str | int):
+            raise ValueError(f"YAML reads the label {theirs!r} as no text: put it in quotes")
+    mapped = {str(theirs): ours for theirs, ours in label_map.items()}
+    if len({theirs.casefold() for theirs in mapped}) < len(label_map):
+        raise ValueError("two labels differ by capitals alone, which are not looked at")
+    for theirs, ours in mapped.items():
+        if not theirs.strip() or (isinstance(ours, str) and not ours.strip()):
+            raise ValueError("no label may be empty; null drops its clips")
+    if mapped and len({ours for ours in mapped.values() if ours is not None}) < 1:
+        raise ValueError("every label is mapped to null, so that no clip would be left")
+    return mapped
+
+
+def _text_encoding(name: str) -> str:
+    try:
+        known = codecs.lookup(name)._is_text_encoding
+    except (LookupError, ValueError, TypeError):
+        known = False
+    if not known:
+        raise ValueError(f"no encoding {name[:100]!a} is known (utf-8, gb18030, utf-16-le and latin-1 are)")
+    return name
+
+
+def _target_names(target: Any) -> Any:
+    """One name or several; each is part of a column's name."""
+    names = [target] if isinstance(target, str) else target
+    if isinstance(names, list | tuple):
+        if len(set(map(str, names))) < len(names) or not names:
+            raise ValueError("targets must be distinct, and one at least")
+        for name in names:
+            if not isinstance(name, str) or not re.fullmatch(r"[\w .-]{1,100}", name):
+                raise ValueError(f"{str(name)[:100]!a} is no name for a target")
+        if len({f"{name}{end}" for name in names for end in ("", "_low", "_high")}) < 3 * len(names):
+            raise ValueError(
+                "no target may be called as another with _low or _high at its end: so intervals are called"
+            )
+    return target
+
+
+Column = Literal["clip_id", "path", "label", "split", "group", "transcript", "fold", "start", "end"]
+LabelMap = Annotated[dict[str, str | None], BeforeValidator(_text_keys)]
+ShippedMap = Literal["iemocap-4", "iemocap-6"]
+Target = Annotated[str | tuple[str, ...], BeforeValidator(_target_names)]
 
 READ_BY = {"labels": "folder", "columns": "folder", "test": "mer2023"}
-"""Keys that only one layout reads."""
-
-
-def _names(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
-
-
-def _apart(targets: tuple[str, ...]) -> tuple[str, ...]:
-    columns = [f"{name}{end}" for name in targets for end in ("", "_low", "_high")]
-    if len(set(columns)) < len(columns) or not all(name.strip() == name and name.isprintable() for name in targets):
-        raise ValueError("targets must have different names, none of them another's with _low or _high at its end")
-    return targets
-
-
-Targets = Annotated[
-    tuple[Annotated[str, Field(min_length=1)], ...],
-    Field(min_length=1),
-    BeforeValidator(_names),
-    AfterValidator(_apart),
-]
+"""Keys that only one layout reads; `auto` may turn out to be it."""
 
 
 class CorpusParams(Section):
     root: str = "sample/corpus"
-    layout: Literal["folder", "mer2023", "mer2024", "mer2025", "mer2026", "meld"] = "mer2024"
+    layout: Literal[
+        "folder",
+        "mer2023",
+        "mer2024",
+        "mer2025",
+        "mer2026",
+        "meld",
+        "iemocap",
+        "ch-sims",
+        "ch-sims-v2",
+        "mosi",
+        "mosei",
+        "crema-d",
+        "ravdess",
+        "mead",
+        "emodb",
+        "emobox",
+        "audformat",
+        "auto",
+    ] = "mer2024"
     classes: Classes | None = None
     """Class order; None takes the layout's own (or, for `folder`, the labels found, sorted)."""
+    label_map: ShippedMap | LabelMap | None = None
+    """Their label -> ours, or null to drop its clips; or the name of a map that is shipped. None takes the layout's."""
+    target: Target | None = None
+    """Numbers to predict, beside the classes or instead of them: valence, or [valence, arousal]."""
     labels: str = "labels.csv"
     """For `folder`: the CSV file with the labels, relative to `root` or absolute."""
+    encoding: Annotated[str, AfterValidator(_text_encoding)] = "utf-8"
+    """Of tables that have no byte order mark: gb18030 for what Excel saves in China."""
     columns: dict[Column, str] = Field(default_factory=dict)
     """For `folder`: our name of a column -> its name in that file, where they differ."""
     test: Literal["test1", "test2", "test3"] = "test3"
     """For `mer2023`: the test set that makes the test split (MER-MULTI, MER-NOISE, MER-SEMI)."""
     folds: Annotated[int, Field(ge=2)] = 5
     seed: int = 0
-    target: Targets | None = None
-    """Numbers to predict beside the classes, by the names that the corpus has for them: `valence`, or several as a
-    list. A corpus without labels has its targets alone."""
 
     @model_validator(mode="after")
     def _layout_reads_what_is_set(self) -> CorpusParams:
         for key, layout in READ_BY.items():
             default = type(self).model_fields[key].get_default(call_default_factory=True)
-            if self.layout != layout and getattr(self, key) != default:
+            if self.layout not in (layout, "auto") and getattr(self, key) != default:
                 raise ValueError(f"{key} is for layout {layout} alone, and layout is {self.layout}")
         return self
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names of the numbers to predict."""
+        return (self.target,) if isinstance(self.target, str) else self.target or ()
 
 
 class ComputeParams(Section):

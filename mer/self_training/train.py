@@ -39,12 +39,12 @@ def train(features: FeatureSet, pretrained: Pretrained, params: Params) -> Train
     Raises:
         MerError: there is nothing to learn: neither classes nor targets; or see `self_train` and `regress`.
     """
-    names = params.corpus.target
-    if not features.classes and names is None:
+    names = params.corpus.targets
+    if not features.classes and not names:
         there = ", ".join(features.targets)
         hint = f"; set 'corpus.target' to one of {there}" if there else ""
         raise MerError(f"self_train: the corpus has no labels{hint}")
-    of_numbers = None if names is None else regress(features, pretrained, params, names)
+    of_numbers = None if not names else regress(features, pretrained, params, names)
     if features.classes:
         of_classes = self_train(features, pretrained, params)
     else:

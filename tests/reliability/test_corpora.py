@@ -30,6 +30,10 @@ def row(line: str, header: str = "clip_id,label") -> Callable[[Path], object]:
     return table(f"{header}\n{line}\nb,anger\n")
 
 
+def segments(lines: str) -> Callable[[Path], object]:
+    return table(f"path,label,start,end\n{lines}\nb.wav,anger,0,1\n")
+
+
 def named(name: str | bytes) -> Callable[[Path], object]:
     return lambda root: Path(os.fsdecode(os.path.join(os.fsencode(root), os.fsencode(name)))).touch()
 
@@ -44,15 +48,12 @@ REFUSED: dict[str, Callable[[Path], object]] = {
     "only a mark": table(b"\xef\xbb\xbf"),
     "blank lines": table("\n\n\n"),
     "header only": table("clip_id,label\n"),
-    "UTF-16": table(GOOD.encode("utf-16")),
     "UTF-16 without a mark": table(GOOD.encode("utf-16-le")),
     "UTF-32": table(GOOD.encode("utf-32")),
     "Latin-1": table("clip_id,label\na,müde\n".encode("latin-1")),
     "GB18030": table("clip_id,label\na,中性\n".encode("gb18030")),
     "zeros": table(bytes(4096)),
     "an archive": table(b"PK\x03\x04" + bytes(range(256))),
-    "a spreadsheet's semicolons": table(GOOD.replace(",", ";")),
-    "tabs": table(GOOD.replace(",", "\t")),
     "no label column": row("a,joy", "clip_id,emotion"),
     "no id column": row("a,joy", "name,label"),
     "label twice in the header": row("a,joy,joy", "clip_id,label,label"),
@@ -84,6 +85,18 @@ REFUSED: dict[str, Callable[[Path], object]] = {
     "path of 5,000": row("a/" * 2500 + "a.wav,joy", "path,label"),
     "path as an id": row("a.wav,joy"),
     "two paths of one file": row("a.wav,joy\n./a.wav,joy", "path,label"),
+    "votes of nothing": table("clip_id,soft_joy,soft_anger\na,0,0\nb,1,2\n"),
+    "votes below nothing": table("clip_id,soft_joy,soft_anger\na,-1,2\nb,1,2\n"),
+    "votes that are words": table("clip_id,soft_joy,soft_anger\na,many,2\nb,1,2\n"),
+    "a segment that ends before it starts": segments("a.wav,joy,2,1"),
+    "a segment of no length": segments("a.wav,joy,2,2"),
+    "a segment before the beginning": segments("a.wav,joy,-1,1"),
+    "a segment of words": segments("a.wav,joy,one,2"),
+    "a segment that ends never": segments("a.wav,joy,0,inf"),
+    "segments that overlap": segments("a.wav,joy,0,2\na.wav,anger,1,3"),
+    "a segment within another": segments("a.wav,joy,0,9\na.wav,anger,1,3\na.wav,joy,4,5"),
+    "a segment twice": segments("a.wav,joy,0,2\na.wav,joy,0,2"),
+    "a segment and its file": segments("a.wav,joy,,\na.wav,joy,1,2"),
     "an unknown split": row("a,joy,training", "clip_id,label,split"),
     "labeled without a label": row("a,,labeled", "clip_id,label,split"),
     "no label at all": table("clip_id,label\na,\nb,\n"),
@@ -101,6 +114,13 @@ REFUSED: dict[str, Callable[[Path], object]] = {
 READ: dict[str, Callable[[Path], object]] = {
     "as it should be": table(GOOD),
     "with a mark": table(b"\xef\xbb\xbf" + GOOD.encode()),
+    "UTF-16": table(GOOD.encode("utf-16")),
+    "a spreadsheet's semicolons": table(GOOD.replace(",", ";")),
+    "a spreadsheet's first line": table("sep=;\n" + GOOD.replace(",", ";")),
+    "tabs": table(GOOD.replace(",", "\t")),
+    "capitals in the header": table(GOOD.replace("clip_id,label", "Clip_ID,LABEL")),
+    "capitals in labels": table(GOOD.replace("c,joy", "c,Joy")),
+    "empty cells behind": table(GOOD.replace("\n", ",,\n")),
     "Windows' line ends": table(GOOD.replace("\n", "\r\n")),
     "old line ends": table(GOOD.replace("\n", "\r")),
     "all quoted": table('"clip_id","label"\n"a","joy"\n"b","anger"\n'),
