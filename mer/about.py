@@ -14,6 +14,7 @@ from mer.evaluation.bootstrap import bootstrap_interval
 from mer.evaluation.target_metrics import mean_absolute_error, moments, pearson
 from mer.learning.features import FeatureSet
 from mer.params import EvaluateParams, Params
+from mer.params.corpus import target_names
 from mer.self_training.bundle import load_bundle
 
 KEY = "about"
@@ -44,8 +45,8 @@ def describe(params: Params, features: FeatureSet, predictions: pd.DataFrame) ->
     if features.classes:
         about["out_of_fold"] = _score(features, predictions, EvaluateParams())
         about["labels"] = {name: int((features.labels == c).sum()) for c, name in enumerate(features.classes)}
-    if params.corpus.targets:
-        about["targets"] = {name: _target_score(features, predictions, name) for name in params.corpus.targets}
+    if targets := target_names(params.corpus.target):
+        about["targets"] = {name: _target_score(features, predictions, name) for name in targets}
     return about
 
 

@@ -42,9 +42,7 @@ def evaluate_elsewhere(
     targets = corpus.targets or (() if bundle.classes else known)
     for name in targets:
         if name not in known:
-            raise MerError(
-                f"--target {name}: the bundle does not predict it (it predicts: {', '.join(known) or 'none'})"
-            )
+            raise MerError(f"--target {name}: the bundle does not predict it, but {', '.join(known) or 'no target'}")
     corpus = corpus.model_copy(update={"target": targets or None})
     found = read_corpus(corpus, prefer=made.params.transcribe.prefer)
     judged = judged_clips(found, bundle.classes, targets, names)

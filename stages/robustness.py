@@ -1,14 +1,12 @@
-"""Stage robustness: weighted-F1 under noise, blur, lost words and absent modalities; off unless `robustness.on`."""
+"""Stage robustness: predictions under noise, blur, lost words, absent modalities; off unless `robustness.run`."""
 
 from mer.params import Params
 from mer.robustness.curves import robustness
-from mer.stage import run, write_curve
+from mer.stage import run
 
 
 def main(params: Params) -> None:
-    curves, by_snr = robustness(params)
-    write_curve("metrics/plots/robustness.csv", curves)
-    write_curve("metrics/plots/robustness_snr.csv", by_snr)
+    robustness(params).to_parquet("data/robustness.parquet", index=False)
 
 
 if __name__ == "__main__":

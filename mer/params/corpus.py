@@ -58,9 +58,7 @@ def _target_names(target: Any) -> Any:
             if not isinstance(name, str) or not re.fullmatch(r"[\w .-]{1,100}", name):
                 raise ValueError(f"{str(name)[:100]!a} is no name for a target")
         if len({f"{name}{end}" for name in names for end in ("", "_low", "_high")}) < 3 * len(names):
-            raise ValueError(
-                "no target may be called as another with _low or _high at its end: so intervals are called"
-            )
+            raise ValueError("no target may be called as another with _low or _high behind it: so intervals are")
     return target
 
 
@@ -71,6 +69,11 @@ Target = Annotated[str | tuple[str, ...], BeforeValidator(_target_names)]
 
 READ_BY = {"labels": "folder", "columns": "folder", "test": "mer2023"}
 """Keys that only one layout reads; `auto` may turn out to be it."""
+
+
+def target_names(target: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    """`corpus.target` as names, none where it is not set."""
+    return (target,) if isinstance(target, str) else target or ()
 
 
 class CorpusParams(Section):
@@ -123,7 +126,7 @@ class CorpusParams(Section):
     @property
     def targets(self) -> tuple[str, ...]:
         """Names of the numbers to predict."""
-        return (self.target,) if isinstance(self.target, str) else self.target or ()
+        return target_names(self.target)
 
 
 class ComputeParams(Section):

@@ -13,7 +13,7 @@ Decibel = Annotated[float, Field(ge=-50.0, le=100.0)]
 
 
 class RobustnessParams(Section):
-    on: bool = False
+    run: bool = False
     """Off, the stage writes tables without rows."""
     noise: tuple[Literal["white", "pink", "babble"], ...] = ("white", "pink", "babble")
     """Added to the sound; babble is made of the corpus' own speech."""

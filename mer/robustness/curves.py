@@ -1,4 +1,4 @@
-"""Weighted-F1 of test clips in every condition, of the trained bundle and of trainings to compare it with."""
+"""What the trained bundle, and trainings to compare it with, predict for test clips in every condition."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mer.clips import read_groups, read_splits, read_test_labels, read_texts
+from mer.clips import read_groups, read_splits, read_texts
 from mer.errors import MerError
-from mer.evaluation.bootstrap import bootstrap_interval
 from mer.extraction.elsewhere import encoded, tolerant
 from mer.extraction.media import Media, open_media
 from mer.extraction.transcript_table import read_transcripts
@@ -22,13 +21,12 @@ from mer.learning.features import FeatureSet, read_labeled_features
 from mer.params import Params, RobustnessParams
 from mer.pretraining.pretrain import load_pretrained
 from mer.provenance import Provenance, read_provenance
-from mer.robustness.conditions import SOUNDS, WORDS, Condition, as_row, conditions
+from mer.robustness.conditions import WORDS, Condition, as_row, conditions
 from mer.robustness.media import CorruptedMedia, babble_of, recordings
 from mer.self_training.bundle import Bundle, load_bundle
 from mer.self_training.self_train import self_train
 
-COLUMNS = ["training", "condition", "kind", "level", "weighted_f1", "weighted_f1_low", "weighted_f1_high", "clips"]
-BY_SNR = ["snr", *SOUNDS]
+COLUMNS = ["training", "condition", "kind", "level", "clip_id", "predicted"]
 
 Features = dict[str, NDArray[np.float32]]
 Present = dict[str, NDArray[np.bool_]]
@@ -78,47 +76,40 @@ class Scene:
             return dict(encoded(media, texts, self.made, modalities, self.fitted_text))
 
 
-def robustness(params: Params, data: Path = Path("data")) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """A row a training and condition (`COLUMNS`); and the bundle's weighted-F1 by SNR, a column a kind of noise.
+def robustness(params: Params, data: Path = Path("data")) -> pd.DataFrame:
+    """What is predicted for each clip of the test split: a row (`COLUMNS`) a training, condition and clip.
+
+    No label of the test split is looked at here: evaluation scores the rows.
 
     Raises:
-        MerError: no test clip has a label: of all others the bundle has seen theirs; or an encoder is not there.
+        MerError: there is no test split: of all other clips the bundle has seen the label; or an encoder is not there.
     """
-    if not params.robustness.on:
-        return pd.DataFrame(columns=COLUMNS), pd.DataFrame(columns=BY_SNR)
+    if not params.robustness.run:
+        return pd.DataFrame(columns=COLUMNS)
     scene = _scene(params, data)
-    labels = read_test_labels(data / "test_labels.parquet").dropna(subset="label").set_index("clip_id")["label"]
-    rows = np.flatnonzero(pd.Index(scene.features.clip_ids).isin(labels.index))
+    rows = np.flatnonzero(scene.features.split == "test")
     if not len(rows):
         raise MerError(
-            "'robustness.on': no clip of the test split has a label, and the bundle has learned all other labels; give "
-            "some clips 'test' in the column 'split'"
+            "'robustness.run': the corpus has no test split, and the bundle has learned all other labels; give some "
+            "clips 'test' in the column 'split'"
         )
-    actual = labels.loc[list(scene.features.clip_ids[rows])].reset_index(drop=True)
     trained = {name: _trained(scene, name, params, data) for name in params.robustness.training}
     found = []
     for condition in conditions(params.robustness, scene.features.modalities, scene.noises):
         features, present = scene.under(condition, rows)
         for name, bundle in trained.items():
-            score = _score(bundle, features, present, scene.features.groups[rows], actual, params)
-            found.append({"training": name, **as_row(condition), **score})
-            print(f"{name}, {condition.name}: weighted-F1 {score['weighted_f1']:.3f}", flush=True)
-    table = pd.DataFrame(found, columns=COLUMNS)
-    return table, by_snr(table)
-
-
-def by_snr(table: pd.DataFrame) -> pd.DataFrame:
-    """The first training's weighted-F1 by SNR, a column a kind of noise; empty where one was not tried."""
-    own = table[(table["training"] == table["training"].iloc[0]) & table["kind"].isin(SOUNDS)]
-    wide = own.pivot(index="level", columns="kind", values="weighted_f1").reindex(columns=list(SOUNDS))
-    return wide.rename_axis(index="snr", columns=None).reset_index().sort_values("snr", ignore_index=True)
+            probabilities = bundle.predict(features, present, scene.features.groups[rows])
+            predicted = np.array(bundle.classes, object)[probabilities.argmax(axis=1)]
+            columns = {"clip_id": scene.features.clip_ids[rows], "predicted": predicted}
+            found.append(pd.DataFrame({"training": name, **as_row(condition), **columns}))
+    return pd.concat(found, ignore_index=True)[COLUMNS].astype({"level": "float64"})
 
 
 def _scene(params: Params, data: Path) -> Scene:
     folder, media = data / "models" / "bundle", open_media(params, data)
     bundle = load_bundle(folder)
     if not bundle.classes:
-        raise MerError("'robustness.on': the bundle has no classes, and weighted-F1 is theirs")
+        raise MerError("'robustness.run': the bundle has no classes, and weighted-F1 is theirs")
     made = read_provenance(bundle.extra, folder, {})
     made = replace(made, params=tolerant(made.params).model_copy(update={"compute": params.compute}))
     splits = read_splits(data / "splits.parquet").merge(read_groups(data / "groups.parquet"), on="clip_id")
@@ -140,30 +131,6 @@ def _scene(params: Params, data: Path) -> Scene:
         read_transcripts(data / "transcripts.parquet"),
         folder / "text",
     )
-
-
-def _score(
-    bundle: Bundle,
-    features: Features,
-    present: Present,
-    groups: NDArray[np.object_],
-    actual: pd.Series,
-    params: Params,
-) -> dict[str, Any]:
-    probabilities = bundle.predict(features, present, groups)
-    predicted = pd.Series(np.array(bundle.classes, object)[probabilities.argmax(axis=1)])
-    known = pd.Series(groups)
-    score = bootstrap_interval(
-        actual,
-        predicted,
-        bundle.classes,
-        groups=known if known.notna().any() else None,
-        repeats=params.evaluate.bootstrap,
-        confidence=params.evaluate.confidence,
-        seed=params.evaluate.seed,
-    )
-    ends = {"weighted_f1": score.value, "weighted_f1_low": score.low, "weighted_f1_high": score.high}
-    return {**ends, "clips": len(actual)}
 
 
 def _trained(scene: Scene, training: str, params: Params, data: Path) -> Bundle:

@@ -10,6 +10,7 @@ import torch
 from mer.errors import MerError
 from mer.learning.features import FeatureSet
 from mer.params import Params
+from mer.params.corpus import target_names
 from mer.pretraining.pretrain import Pretrained
 from mer.self_training.bundle import Bundle
 from mer.self_training.estimator import Estimator
@@ -39,7 +40,7 @@ def train(features: FeatureSet, pretrained: Pretrained, params: Params) -> Train
     Raises:
         MerError: there is nothing to learn: neither classes nor targets; or see `self_train` and `regress`.
     """
-    names = params.corpus.targets
+    names = target_names(params.corpus.target)
     if not features.classes and not names:
         there = ", ".join(features.targets)
         hint = f"; set 'corpus.target' to one of {there}" if there else ""
