@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mer.errors import MerError
+from mer.evaluation.target_metrics import mean_absolute_error, moments, pearson
 from mer.params import EvaluateParams, Params
+from mer.params.corpus import target_names
 from mer.self_training.bundle import load_bundle
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ def describe(params: Params, features: FeatureSet, predictions: pd.DataFrame) ->
         predictions: of the labeled clips out of fold, rows as in `features`.
     """
     root = Path(params.corpus.root)
-    return {
+    about: dict[str, Any] = {
         "corpus": root.name if root.is_absolute() else params.corpus.root,
         "layout": params.corpus.layout,
         "synthetic": is_synthetic(root),
@@ -40,9 +42,14 @@ def describe(params: Params, features: FeatureSet, predictions: pd.DataFrame) ->
         "groups": len({group for group in features.groups if group is not None}),
         "encoders": {name: _encoder(params, name) for name in features.modalities},
         "speech_recognition": _named(params.transcribe.asr),
-        # With the defaults: how many resamples evaluation draws must not make a stage train again.
-        "out_of_fold": _score(features, predictions, EvaluateParams()),
     }
+    # With the defaults: how many resamples evaluation draws must not make a stage train again.
+    if features.classes:
+        about["out_of_fold"] = _score(features, predictions, EvaluateParams())
+        about["labels"] = {name: int((features.labels == c).sum()) for c, name in enumerate(features.classes)}
+    if targets := target_names(params.corpus.target):
+        about["targets"] = {name: _target_score(features, predictions, name) for name in targets}
+    return about
 
 
 def is_synthetic(root: Path) -> bool:
@@ -79,22 +86,33 @@ def tell(folder: str | Path) -> str:
 
 
 def _lines(about: Mapping[str, Any], classes: tuple[str, ...], kind: str) -> list[str]:
-    clips, score = about["clips"], about["out_of_fold"]
+    clips = about["clips"]
     groups = f", {about['groups']} groups" if about["groups"] else ""
     counts = ", ".join(f"{count} {split}" for split, count in clips.items() if count)
     made = " (synthetic: made by a program)" if about["synthetic"] else ""
-    interval = f"[{score['low']:.3f}, {score['high']:.3f}]"
     recogniser = about["speech_recognition"]
     return [
         f"corpus     {about['corpus']}, layout {about['layout']}{made}",
         f"clips      {counts}{groups}",
-        f"classes    {', '.join(classes)}",
+        *([f"classes    {', '.join(classes)}"] if classes else []),
+        *([f"targets    {', '.join(about['targets'])}"] if "targets" in about else []),
         f"model      {kind}",
         *(f"{name:10} {encoder}" for name, encoder in about["encoders"].items()),
         *([f"{'asr':10} {recogniser}"] if recogniser else []),
-        f"out of fold weighted-F1 {score['weighted_f1']:.3f} {interval} "
-        f"({score['confidence'] * 100:g} % interval, {score['clips']} clips)",
+        *_scores(about),
     ]
+
+
+def _scores(about: Mapping[str, Any]) -> Iterator[str]:
+    """A line for the classes, and one for each target."""
+    if "out_of_fold" in about:
+        score = about["out_of_fold"]
+        yield (
+            f"out of fold weighted-F1 {score['weighted_f1']:.3f} [{score['low']:.3f}, {score['high']:.3f}] "
+            f"({score['confidence'] * 100:g} % interval, {score['clips']} clips)"
+        )
+    for name, score in about.get("targets", {}).items():
+        yield f"out of fold {name} MAE {score['mae']:.3f}, Pearson {score['pearson']:.3f} ({score['clips']} clips)"
 
 
 def _encoder(params: Params, modality: str) -> str:
@@ -110,6 +128,17 @@ def _named(path: str | None) -> str | None:
     if path is None or not Path(path).is_absolute():
         return path
     return "/".join(Path(path).parts[-2:]).lstrip("/")
+
+
+def _target_score(features: FeatureSet, predictions: pd.DataFrame, name: str) -> dict[str, Any]:
+    """Errors and correlation of the labeled clips that have a fold and the target."""
+    known = (features.folds >= 0) & np.isfinite(features.targets[name])
+    sums = moments(features.targets[name][known], predictions[f"t_{name}"].to_numpy(float)[known]).sum(axis=0)
+    return {
+        "mae": round(float(mean_absolute_error(sums)), DIGITS),
+        "pearson": round(float(pearson(sums)), DIGITS),
+        "clips": int(known.sum()),
+    }
 
 
 def _score(features: FeatureSet, predictions: pd.DataFrame, params: EvaluateParams) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from mer import cache_cli, encoders_cli, predict_cli, serve_cli
+from mer import cache_cli, encoders_cli, evaluate_cli, predict_cli, serve_cli, submit_cli
 from mer.console import LOCALE, take_any_letter, told
 from mer.errors import MerError
 from mer.machine import explain
@@ -25,6 +25,8 @@ app.add_typer(cache_cli.app, name="cache")
 app.add_typer(encoders_cli.app, name="encoders")
 app.command()(predict_cli.predict)
 app.command()(serve_cli.serve)
+app.command()(evaluate_cli.evaluate)
+app.command()(submit_cli.submit)
 
 # Commands import what they need when they run: `mer --help` should not wait for torch.
 

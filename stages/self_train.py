@@ -1,27 +1,29 @@
-"""Stage self_train: out-of-fold predictions, pseudo-labels, and the bundle that `mer predict` uses."""
+"""Stage self_train: out-of-fold predictions of classes and targets, pseudo-labels, and the bundle for `mer predict`."""
 
 from mer.about import describe
 from mer.learning.features import read_labeled_features
 from mer.params import Params
 from mer.pretraining.pretrain import load_pretrained
 from mer.provenance import save_bundle
-from mer.self_training.self_train import self_train
+from mer.self_training.train import train
 from mer.stage import run, write_curve
 
 
 def main(params: Params) -> None:
     pretrained = load_pretrained("data/models/pretrained.safetensors")
     features = read_labeled_features(params.model.modalities)
-    trained = self_train(features, pretrained, params)
+    trained = train(features, pretrained, params)
     about = describe(params, features, trained.predictions)
     save_bundle("data/models/bundle", trained.bundle, params, about=about)
     trained.predictions.to_parquet("data/predictions.parquet", index=False)
-    trained.pseudo_labels.to_parquet("data/pseudo_labels.parquet", index=False)
-    trained.votes.to_parquet("data/votes.parquet", index=False)
-    trained.history.to_parquet("data/pseudo_label_history.parquet", index=False)
-    write_curve("metrics/plots/self_train.csv", trained.curve)
-    write_curve("metrics/plots/rounds.csv", trained.rounds)
+    of_classes = trained.of_classes
+    of_classes.pseudo_labels.to_parquet("data/pseudo_labels.parquet", index=False)
+    of_classes.votes.to_parquet("data/votes.parquet", index=False)
+    of_classes.history.to_parquet("data/pseudo_label_history.parquet", index=False)
+    write_curve("metrics/plots/self_train.csv", of_classes.curve)
+    write_curve("metrics/plots/rounds.csv", of_classes.rounds)
     write_curve("metrics/plots/experts.csv", trained.experts)
+    write_curve("metrics/plots/target_rounds.csv", trained.target_rounds)
 
 
 if __name__ == "__main__":

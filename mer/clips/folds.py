@@ -1,4 +1,4 @@
-"""Folds of the labeled split: stratified by label, and whole groups where groups are known."""
+"""Folds of the labeled split: stratified by label or, without one, by target; whole groups where they are known."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mer.clips.stratified import deal, deal_groups
-from mer.clips.tables import CORPUS_FOLD
+from mer.clips.tables import CORPUS_FOLD, TARGET
 from mer.errors import MerError
 
 LEAST = 3
 """Folds: one to score, one to decide, one to learn from."""
+
+QUANTILES = 5
+"""Parts of a target's range that folds hold alike."""
 
 
 def assign_folds(rows: pd.DataFrame, folds: int, seed: int) -> NDArray[np.int64]:
@@ -44,7 +47,7 @@ def assign_folds(rows: pd.DataFrame, folds: int, seed: int) -> NDArray[np.int64]
         raise MerError(
             f"'corpus.folds': {folds} folds for {len(labeled)} labeled clips; {_advice(len(labeled), 'labeled clips')}"
         )
-    labels = _rare_merged(rows["label"].to_numpy(dtype=object)[labeled].astype(str), folds)
+    labels = _rare_merged(_strata(rows.iloc[labeled], folds), folds)
     known = rows["group"].iloc[labeled]
     if known.notna().any():
         groups = known.astype(object).where(known.notna(), rows["clip_id"].iloc[labeled]).to_numpy()
@@ -57,6 +60,22 @@ def assign_folds(rows: pd.DataFrame, folds: int, seed: int) -> NDArray[np.int64]
     else:
         result[labeled] = deal(labels, folds, seed)
     return result
+
+
+def _strata(rows: pd.DataFrame, folds: int) -> NDArray[np.str_]:
+    """What folds are to hold alike: a clip's class; where it has none, between which quantiles of its kind its first
+    target lies."""
+    strata = rows["label"].to_numpy(dtype=object).astype(str)
+    for name in (name for name in rows.columns if str(name).startswith(TARGET)):
+        values = rows[name].to_numpy(float)
+        open_ = rows["label"].isna().to_numpy() & ~np.isnan(values) & ~np.char.startswith(strata, TARGET)
+        if open_.any():
+            bins = max(1, min(QUANTILES, int(open_.sum()) // folds))
+            ends = np.quantile(values[open_], np.arange(1, bins) / bins)
+            strata = strata.astype(object)
+            strata[open_] = [f"{name} {place}" for place in np.searchsorted(ends, values[open_], side="left")]
+            strata = strata.astype(str)
+    return strata
 
 
 def own_folds(rows: pd.DataFrame) -> NDArray[np.int64]:

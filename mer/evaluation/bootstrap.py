@@ -133,12 +133,46 @@ def _kinds(
         units = np.zeros((len(found), len(runs), size))
         units[np.arange(len(found))[:, None], runs, found] = 1
         return units.reshape(len(found), -1), times
-    codes, names = pd.factorize(groups)
-    alone = codes < 0
-    codes[alone] = len(names) + np.arange(alone.sum())
+    codes = _group_codes(groups)
     units = np.zeros((codes.max() + 1, len(runs), size))
     np.add.at(units, (codes[:, None], runs, cells), 1)
     return np.unique(units.reshape(len(units), -1), axis=0, return_counts=True)
+
+
+def bootstrap_sums(
+    sums: Array, *, groups: pd.Series | None = None, repeats: int = 2000, seed: int = 0
+) -> tuple[Array, Array]:
+    """Sums over the sample [K] and over each of the resamples [R, K], for scores that follow from such sums.
+
+    Args:
+        sums: what each clip adds, [N, K], N > 0.
+        groups: as in `bootstrap_interval`.
+    """
+    if groups is not None:
+        codes = _group_codes(groups)
+        units = np.zeros((codes.max() + 1, sums.shape[1]))
+        np.add.at(units, codes, sums)
+    else:
+        units = sums
+    rng, even = np.random.default_rng(seed), np.full(len(units), 1 / len(units))
+    parts = [
+        rng.multinomial(len(units), even, size=min(AT_ONCE, repeats - start)) @ units
+        for start in range(0, repeats, AT_ONCE)
+    ]
+    return sums.sum(axis=0), np.concatenate(parts)
+
+
+def percentile_interval(value: float | Array, resampled: Array, confidence: float) -> Interval:
+    """A score with the interval that its resamples [R] span."""
+    return _interval(float(value), resampled, confidence)
+
+
+def _group_codes(groups: pd.Series) -> NDArray[np.int64]:
+    """Groups as codes [N]; a clip without one is a group of its own."""
+    codes, names = pd.factorize(groups)
+    alone = codes < 0
+    codes[alone] = len(names) + np.arange(alone.sum())
+    return np.asarray(codes, np.int64)
 
 
 def _interval(value: float, resampled: Array, confidence: float) -> Interval:

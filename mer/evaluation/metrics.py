@@ -32,6 +32,7 @@ class Scores:
     weighted_f1: float
     accuracy: float
     macro_f1: float
+    uar: float
     clips: int
     per_class: dict[str, ClassScores]
 
@@ -44,6 +45,7 @@ def score(labels: ArrayLike, predicted: ArrayLike, classes: Sequence[str]) -> Sc
         weighted_f1=float(weighted_f1(confusion)),
         accuracy=float(accuracy(confusion)),
         macro_f1=float(macro_f1(confusion)),
+        uar=float(unweighted_recall(confusion)),
         clips=int(confusion.sum()),
         per_class={
             name: ClassScores(float(precision), float(recall), float(f1), int(support))
@@ -69,6 +71,13 @@ def accuracy(confusion: ArrayLike) -> Array:
     """Share of clips on the diagonal; confusion [..., C, C] -> [...]."""
     counts = np.asarray(confusion, dtype=np.float64)
     return np.trace(counts, axis1=-2, axis2=-1) / counts.sum((-2, -1))
+
+
+def unweighted_recall(confusion: ArrayLike) -> Array:
+    """Plain mean recall of the classes that have clips (UAR); confusion [..., C, C] -> [...]."""
+    counts = np.asarray(confusion, dtype=np.float64)
+    hits, support = np.diagonal(counts, axis1=-2, axis2=-1), counts.sum(-1)  # [..., C]
+    return np.asarray((hits / np.maximum(support, 1)).sum(-1) / (support > 0).sum(-1))
 
 
 def _class_f1(confusion: ArrayLike) -> tuple[Array, Array, Array]:

@@ -48,7 +48,7 @@ class Media:
     ) -> None:
         self.manifest = manifest
         self.place = place
-        self._root, self._decode, self._compute = root, decode, compute
+        self._root, self._decode, self.compute = root, decode, compute
 
     def digests(self, column: str) -> dict[str, str | None]:
         """Each clip's `audio_sha256` or `frames_sha256`; None where it has none or is in quarantine."""
@@ -112,7 +112,7 @@ class Media:
         for clip_id, fault in content.faults.items():
             raise MerError(f"clip '{clip_id}' is not in the cache, and cannot be decoded again: {fault}")
         try:
-            _, keys, report = fill_cache(step, content, self._compute)
+            _, keys, report = fill_cache(step, content, self.compute)
         except MerError as error:
             raise MerError(f"media are not in the cache, and cannot be decoded again: {error}") from None
         self._cache.results.refresh()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from mer.errors import MerError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from mer.clips import ClipTable
 
 # Tables are read with what is imported where they are read: who predicts has none, and pandas takes a second.
@@ -40,6 +42,8 @@ class FeatureSet:
     `labels` (int64 [N], index into `classes`) and `folds` (int64 [N]) are -1 outside the labeled split, whatever the
     corpus knows: no other label ever gets in. `groups` holds None where the group is unknown. `features` are float32
     [N, D] in the order audio, face, text, not standardised; `present` bool [N] says where the modality exists.
+    `targets` are numbers to be predicted, float64 [N], not a number where unknown; `soft` float32 [N, C] shares of
+    votes, the label's own where a clip has no votes. Both tell nothing outside the labeled split, as labels do not.
     """
 
     clip_ids: NDArray[np.object_]
@@ -50,6 +54,8 @@ class FeatureSet:
     classes: tuple[str, ...]
     features: Mapping[str, NDArray[np.float32]]
     present: Mapping[str, NDArray[np.bool_]]
+    targets: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    soft: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.clip_ids)
@@ -110,12 +116,17 @@ def build_feature_set(clips: ClipTable, tables: Mapping[str, UtteranceFeatures])
     Raises:
         MerError: a table's rows are not the clip table's, or it holds infinite values.
     """
+    from mer.clips.tables import TARGET
+
     rows = clips.rows
     clip_ids = rows["clip_id"].to_numpy(dtype=object)
     labeled = (rows["split"] == "labeled").to_numpy()
     index = {name: i for i, name in enumerate(clips.classes)}
     known = rows["label"].map(index).where(labeled).fillna(-1)
     folds = rows["fold"].where(labeled).fillna(-1)
+    targets = {
+        name: rows[f"{TARGET}{name}"].where(labeled).to_numpy(np.float64, na_value=np.nan) for name in clips.targets
+    }
     features, present = {}, {}
     for name in MODALITIES:
         if name in tables:
@@ -131,7 +142,25 @@ def build_feature_set(clips: ClipTable, tables: Mapping[str, UtteranceFeatures])
         classes=clips.classes,
         features=features,
         present=present,
+        targets=targets,
+        soft=_soft_labels(rows, clips.classes, known.to_numpy().astype(np.int64)),
     )
+
+
+def _soft_labels(rows: pd.DataFrame, classes: tuple[str, ...], labels: NDArray[np.int64]) -> NDArray[np.float32] | None:
+    """Each clip's votes as shares [N, C], all for its label where it has none; None where no clip has votes."""
+    from mer.clips.tables import SOFT
+
+    names = [f"{SOFT}{name}" for name in classes]
+    if not classes or not set(names) <= set(rows.columns):
+        return None
+    votes = rows[names].to_numpy(np.float64, na_value=np.nan)
+    known = np.isfinite(votes).all(axis=1) & (votes >= 0).all(axis=1) & (votes.sum(axis=1) > 0) & (labels >= 0)
+    if not known.any():
+        return None
+    shares = np.eye(len(classes))[labels]
+    shares[known] = votes[known] / votes[known].sum(axis=1, keepdims=True)
+    return shares.astype(np.float32)
 
 
 def _check_rows(name: str, clip_ids: NDArray[np.object_], table: UtteranceFeatures) -> None:
@@ -163,11 +192,49 @@ def labeled_rows(features: FeatureSet) -> NDArray[np.int64]:
     if len(np.unique(features.labels[rows])) < 2:
         only = features.classes[features.labels[rows[0]]]
         raise MerError(f"self_train: every labeled clip is '{only}'; at least two classes are needed")
+    _check_folds(features, rows)
+    return rows
+
+
+def _check_folds(features: FeatureSet, rows: NDArray[np.int64], what: str = "") -> None:
     used = len(np.unique(features.folds[rows]))
     if used < 3:
         raise MerError(
-            f"'corpus.folds': {used} folds in use; self-training judges with models that left out two, so 3 are needed"
+            f"'corpus.folds': {used} folds in use{what}; self-training judges with models that left out two, so 3 are "
+            "needed"
         )
+
+
+def target_rows(features: FeatureSet, names: Sequence[str]) -> NDArray[np.int64]:
+    """Rows of the labeled split that have a fold and any of some targets.
+
+    Raises:
+        MerError: the corpus lacks a target, no clip has it or all have the same value, one is infinite, no clip has
+            any modality, or fewer than three folds are in use.
+    """
+    foldable = features.folds >= 0
+    for name in names:
+        if name not in features.targets:
+            there = ", ".join(features.targets) or "none"
+            raise MerError(f"'corpus.target': the corpus has no target '{name}' (there are: {there})")
+        values = features.targets[name][foldable]
+        infinite = np.flatnonzero(np.isinf(values))
+        if len(infinite):
+            clip = features.clip_ids[np.flatnonzero(foldable)[infinite[0]]]
+            raise MerError(f"self_train: target '{name}' of clip '{clip}' is infinite")
+        known = values[~np.isnan(values)]
+        if not len(known):
+            raise MerError(f"self_train: no clip of the labeled split has a value of target '{name}'")
+        if known.min() == known.max():
+            raise MerError(
+                f"self_train: target '{name}' is {known[0]:g} in every labeled clip; different values are needed"
+            )
+    values = np.stack([features.targets[name] for name in names], axis=1)
+    rows = np.flatnonzero(foldable & ~np.isnan(values).all(axis=1))
+    check_present(features, rows, "self_train: no clip with a target")
+    for name in names:
+        having = np.flatnonzero(foldable & ~np.isnan(features.targets[name])).astype(np.int64)
+        _check_folds(features, having, f" by clips with target '{name}'")
     return rows
 
 

@@ -18,6 +18,7 @@ from mer.params.document import read_document
 from mer.params.extraction import AdaptAudioParams, AudioParams, FaceParams, OnnxParams, TextParams, TranscribeParams
 from mer.params.learning import EvaluateParams, ModelParams, PretrainParams, SelfTrainParams
 from mer.params.limits import faults, shown
+from mer.params.robustness import RobustnessParams
 
 __all__ = [
     "AdaptAudioParams",
@@ -31,6 +32,7 @@ __all__ = [
     "OnnxParams",
     "Params",
     "PretrainParams",
+    "RobustnessParams",
     "Section",
     "SelfTrainParams",
     "TextParams",
@@ -57,6 +59,7 @@ class Params(Section):
     pretrain: PretrainParams = PretrainParams()
     self_train: SelfTrainParams = SelfTrainParams()
     evaluate: EvaluateParams = EvaluateParams()
+    robustness: RobustnessParams = RobustnessParams()
 
 
 def load_params(path: str | Path = "params.yaml") -> Params:

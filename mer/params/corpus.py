@@ -57,6 +57,8 @@ def _target_names(target: Any) -> Any:
         for name in names:
             if not isinstance(name, str) or not re.fullmatch(r"[\w .-]{1,100}", name):
                 raise ValueError(f"{str(name)[:100]!a} is no name for a target")
+        if len({f"{name}{end}" for name in names for end in ("", "_low", "_high")}) < 3 * len(names):
+            raise ValueError("no target may be called as another with _low or _high behind it: so intervals are")
     return target
 
 
@@ -71,6 +73,11 @@ READ_BY = {
     "test": ("mer2023", "mertools"),
 }
 """Keys that only some layouts read; `auto` may turn out to be one of them."""
+
+
+def target_names(target: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    """`corpus.target` as names, none where it is not set."""
+    return (target,) if isinstance(target, str) else target or ()
 
 
 class CorpusParams(Section):
@@ -127,7 +134,7 @@ class CorpusParams(Section):
     @property
     def targets(self) -> tuple[str, ...]:
         """Names of the numbers to predict."""
-        return (self.target,) if isinstance(self.target, str) else self.target or ()
+        return target_names(self.target)
 
 
 class ComputeParams(Section):

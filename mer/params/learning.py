@@ -158,8 +158,13 @@ class SelfTrainParams(Section):
     """How many clips the weights count for that learned ones are drawn to: 1 for experts that see all modalities."""
     unimodal_weight: Annotated[float, Field(ge=0.0)] = 0.25
     """The weight that experts of one modality are drawn to."""
+    coverage: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.9
+    """Share of clips whose target is to lie within the interval that is predicted with it."""
     calibrate: bool = True
     """Fit how sure each expert, and the vote, may be on clips that they never saw; else they vote as they are."""
+    modality_dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Share of a batch's modalities that training hides from members, so that they can do without; never all of a
+    clip."""
     seed: Seed = 0
     """Seed of every member's initial weights, batches, dropout and noise."""
 

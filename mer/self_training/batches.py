@@ -34,6 +34,8 @@ class LearningSet:
 
     `source` says which of the inputs it sees. `name` decides its initial weights and its order of clips; `seed` its
     dropout and noise, which members of other chains share: what tells them apart is their labels then, not luck.
+    `values` float32 [n, C] are what the labeled clips are to be taken for where that is not their label alone: shares
+    of votes, or numbers, not a number where unknown.
     """
 
     rows: NDArray[np.int64]
@@ -42,6 +44,7 @@ class LearningSet:
     source: int
     name: tuple[str | int, ...]
     seed: int
+    values: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ class Batches:
         seed = self.settings.seed
         self.generators = [torch.Generator().manual_seed(stream_seed(seed, "dropout", one)) for one in seeds]
         self.noise_generators = [torch.Generator().manual_seed(stream_seed(seed, "noise", one)) for one in seeds]
+        self.hiding_generators = [torch.Generator().manual_seed(stream_seed(seed, "hidden", one)) for one in seeds]
         self.kind = params.pretrain.noise
         alpha = alpha_bar(
             params.pretrain.schedule,
@@ -106,6 +110,9 @@ class Batches:
     def __call__(self, step: int) -> Batch:
         """The batch of one step; steps are asked for in order."""
         features, present = self._gather(self.rows[step])
+        if self.settings.modality_dropout:
+            present = self._some_hidden(present)
+            features = [x * present[..., m, None] for m, x in enumerate(features)]
         if self.settings.noisy and self.noisy.any():
             features = [self._with_noise(x) * present[..., m, None] for m, x in enumerate(features)]
         if self.on_features:
@@ -114,6 +121,12 @@ class Batches:
         else:
             keep = self._kept((*present.shape[1:], self.model.width))
         return Batch(features, present, self.targets[step], self.weights[step], keep)
+
+    def _some_hidden(self, present: Tensor) -> Tensor:
+        """Presence [S, B, M] with modalities hidden by chance; the one with the highest draw stays."""
+        drawn = [torch.rand(tuple(present.shape[1:]), generator=one) for one in self.hiding_generators]
+        chance = self._of_seed(drawn) * present
+        return present & ((chance >= self.settings.modality_dropout) | (chance == chance.amax(dim=-1, keepdim=True)))
 
     def _kept(self, shape: Sequence[int]) -> Tensor:
         """Dropout's factors [S, *shape], zero or 1 / (1 - dropout)."""
@@ -149,12 +162,13 @@ def _draw(
 ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
     """Rows [steps, B], targets [steps, B, C] and weights [steps, B] of a member's batches, and which places [B] are
     those of unlabeled clips."""
-    rng, eye = stream(settings.seed, "order", *one.name), np.eye(classes, dtype=np.float32)
+    rng = stream(settings.seed, "order", *one.name)
     steps, size, oversampling = settings.steps, settings.batch_size, settings.oversampling
     own = one.targets
     places = unlabeled_slots(size, settings.unlabeled_share, len(one.rows), 0 if own is None else len(own.rows))
     order = batch_order(repeats(one.labels, oversampling), steps * (size - places), rng).reshape(steps, -1)
-    rows, targets, weights = one.rows[order], eye[one.labels[order]], np.ones(order.shape, np.float32)
+    known = np.eye(classes, dtype=np.float32)[one.labels] if one.values is None else one.values
+    rows, targets, weights = one.rows[order], known[order], np.ones(order.shape, np.float32)
     if own is not None and places:
         times = repeats(own.probabilities.argmax(axis=1), oversampling if own.hard else 0.0)
         order = batch_order(times, steps * places, rng).reshape(steps, -1)

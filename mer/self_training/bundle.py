@@ -23,9 +23,12 @@ from mer.params import ModelParams, Params, parse_params
 from mer.pretraining.pretrain import encoders_from, make_encoders, view_tensors, views_from
 from mer.self_training.classifier import heads_of, make_classifier
 from mer.self_training.ensemble import mean_logits
+from mer.self_training.estimator import Estimator, Numbers, Scale
 from mer.self_training.floor import columns, floor_names, seen_by
 from mer.self_training.linear import Linear
 from mer.self_training.members import Members
+from mer.self_training.ridge import Ridge
+from mer.self_training.stacking import Stack
 from mer.self_training.voting import STUDENTS, Vote, expert_presence
 
 
@@ -61,7 +64,8 @@ class Bundle:
     `view` is how clips are standardised. `linear` are the floor's experts: on all modalities and on each alone.
     `members` are those of each family and round, one
     or more seeds; `frozen` the encoders of families that have none of their own. `extra` is the caller's own: how the
-    features were extracted, for one.
+    features were extracted, for one. `numbers` predicts targets, where it was trained on any; a bundle of targets alone
+    has no classes.
     """
 
     view: View
@@ -72,6 +76,7 @@ class Bundle:
     classes: tuple[str, ...]
     params: Params
     extra: dict[str, Any] = field(default_factory=dict)
+    numbers: Estimator | None = None
 
     @property
     def model(self) -> ModelParams:
@@ -107,10 +112,7 @@ class Bundle:
         groups: NDArray[np.object_] | None = None,
     ) -> Votes:
         """As `predict`, with what every expert says."""
-        for name, fitted in self.view.standardisers.items():
-            width = features[name].shape[1] if name in features else None
-            if width != len(fitted.mean):
-                raise MerError(f"the bundle expects {len(fitted.mean)} {name} features a clip, found {width or 'none'}")
+        self._check(features)
         inputs = self.view.inputs(features, present, groups, pick_device(self.model.device))
         parts = [self._votes(inputs[start : start + ROWS]) for start in range(0, max(1, len(inputs)), ROWS)]
         return Votes(
@@ -120,6 +122,25 @@ class Bundle:
             np.concatenate([seeing for _, seeing, _ in parts], axis=1),
             np.concatenate([fused for _, _, fused in parts]),
         )
+
+    def estimate(
+        self,
+        features: Mapping[str, NDArray[np.float32]],
+        present: Mapping[str, NDArray[np.bool_]],
+        groups: NDArray[np.object_] | None = None,
+    ) -> Numbers:
+        """The targets of N clips with their intervals, of what `predict` takes; of width 0 without targets."""
+        self._check(features)
+        if self.numbers is None:
+            none = np.zeros((len(next(iter(features.values()))), 0))
+            return Numbers(none, none, none)
+        return self.numbers.predict(features, present, groups, pick_device(self.model.device))
+
+    def _check(self, features: Mapping[str, NDArray[np.float32]]) -> None:
+        for name, fitted in self.view.standardisers.items():
+            width = features[name].shape[1] if name in features else None
+            if width != len(fitted.mean):
+                raise MerError(f"the bundle expects {len(fitted.mean)} {name} features a clip, found {width or 'none'}")
 
     @property
     def experts(self) -> tuple[str, ...]:
@@ -136,6 +157,9 @@ class Bundle:
 
     def _votes(self, inputs: Inputs) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]]:
         """Of some clips: what each expert says, [E, n, C]; which sees something, [E, n]; and the vote, [n, C]."""
+        if not self.classes:
+            nothing = len(inputs), 0
+            return np.zeros((0, *nothing), np.float32), np.zeros((0, len(inputs)), bool), np.zeros(nothing, np.float32)
         parts = seen_by(len(inputs.features)) if self.linear else []
         logits = [expert.logits(columns(inputs, part)).cpu() for expert, part in zip(self.linear, parts, strict=True)]
         heads = 0
@@ -151,7 +175,9 @@ class Bundle:
         """Write the folder; the same bundle gives the same bytes."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        tensors, [about_view] = view_tensors((self.view,))
+        tensors, [about_view, *others] = view_tensors(
+            (self.view,) if self.numbers is None else (self.view, self.numbers.view)
+        )
         tensors |= {f"vote.{name}": value for name, value in self.vote.tensors().items()}
         for e, expert in enumerate(self.linear):
             tensors |= {f"linear.{e}.weight": expert.weight, f"linear.{e}.bias": expert.bias}
@@ -159,6 +185,8 @@ class Bundle:
             tensors |= {f"members.{i}.{name}": value for name, value in members.stack.items()}
         for family, encoders in self.frozen.items():
             tensors |= {f"frozen.{family}.{name}": value for name, value in encoders.state_dict().items()}
+        if self.numbers is not None:
+            tensors |= {f"numbers.{name}": value for name, value in self.numbers.tensors().items()}
         write_tensors(folder / "members.safetensors", tensors, {})
         about = {
             "classes": list(self.classes),
@@ -168,6 +196,8 @@ class Bundle:
             "params": self.params.model_dump(mode="json", include={"model", "self_train"}),
             "extra": self.extra,
         }
+        if self.numbers is not None:
+            about["numbers"] = {**self.numbers.about(), "view": others[0]}
         text = json.dumps(about, indent=2, sort_keys=True, ensure_ascii=False)
         (folder / "bundle.json").write_text(text + "\n", encoding="utf-8")
 
@@ -194,15 +224,17 @@ def load_bundle(folder: str | Path) -> Bundle:
 
 def _assembled(about: Mapping[str, Any], tensors: Mapping[str, Tensor], source: str) -> Bundle:
     params = parse_params(about["params"], source=source)
-    classes = tuple(about["classes"])
-    if len(set(classes)) < max(2, len(classes)) or not all(isinstance(name, str) for name in classes):
+    classes, numbers = tuple(about["classes"]), about.get("numbers")
+    if not all(isinstance(name, str) for name in classes) or len(set(classes)) < len(classes):
+        raise MerError(f"{source}: 'classes' are not different names")
+    if len(classes) < (2 if numbers is None else 0) or len(classes) == 1:
         raise MerError(f"{source}: 'classes' are not two or more different names")
     if not 0 <= about["linear"] <= len(tensors):
         raise MerError(f"{source}: 'linear' is no number of experts")
-    [view] = views_from(tensors, [about["view"]])
+    view, *others = views_from(tensors, [about["view"], *([] if numbers is None else [numbers["view"]])])
     frozen = {
         family: encoders
-        for family in about["members"]
+        for family in [*about["members"], *([] if numbers is None else numbers["members"])]
         if (encoders := encoders_from(tensors, f"frozen.{family}.", view.widths, params.model)) is not None
     }
     members = [
@@ -218,6 +250,35 @@ def _assembled(about: Mapping[str, Any], tensors: Mapping[str, Tensor], source: 
         classes=classes,
         params=params,
         extra=about["extra"],
+        numbers=None if numbers is None else _estimator(numbers, tensors, others[0], params, frozen, source),
+    )
+
+
+def _estimator(
+    about: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+    view: View,
+    params: Params,
+    frozen: Mapping[str, Encoders],
+    source: str,
+) -> Estimator:
+    targets = tuple(about["targets"])
+    if not targets or len(set(targets)) < len(targets) or not all(isinstance(name, str) for name in targets):
+        raise MerError(f"{source}: 'targets' are not different names")
+    if not 0 <= about["ridge"] <= len(tensors):
+        raise MerError(f"{source}: 'ridge' is no number of experts")
+    own = _part(tensors, "numbers.")
+    return Estimator(
+        targets=targets,
+        view=view,
+        ridge=tuple(Ridge(**_part(own, f"ridge.{e}.")) for e in range(about["ridge"])),
+        members=tuple(
+            (family, _members(_part(own, f"members.{i}."), family, view, params, len(targets), family in frozen))
+            for i, family in enumerate(about["members"])
+        ),
+        frozen={family: encoders for family, encoders in frozen.items() if family in about["members"]},
+        stack=Stack(**_part(own, "stack.")),
+        scale=Scale(own["scale.mean"].numpy(), own["scale.deviation"].numpy()),
     )
 
 
@@ -232,6 +293,14 @@ def _try(bundle: Bundle) -> None:
     found = bundle.predict(features, {name: np.ones(1, bool) for name in features}, np.array([None], object))
     if found.shape != (1, len(bundle.classes)) or not np.isfinite(found).all():
         raise ValueError("it predicts no probabilities of its classes")
+    if bundle.numbers is not None:
+        if set(bundle.numbers.view.standardisers) != set(standardisers):
+            raise ValueError("its targets are predicted from other modalities")
+        numbers = bundle.estimate(features, {name: np.ones(1, bool) for name in features}, np.array([None], object))
+        if numbers.values.shape != (1, len(bundle.numbers.targets)) or not np.isfinite(numbers.values).all():
+            raise ValueError("it predicts no numbers of its targets")
+        if np.isnan(numbers.low).any() or (numbers.low > numbers.high).any():
+            raise ValueError("it predicts no intervals of its targets")
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

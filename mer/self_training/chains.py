@@ -26,11 +26,13 @@ BUNDLE: Chain = ()
 
 @dataclass(frozen=True)
 class CrossFitting:
-    """The labeled clips: `rows` int64 [n] of the feature set, their `labels` and `folds` int64 [n]."""
+    """The labeled clips: `rows` int64 [n] of the feature set, their `labels` and `folds` int64 [n], and `soft` labels
+    [n, C] to learn from in place of the labels, where votes are known. Decisions and scores go by labels."""
 
     rows: NDArray[np.int64]
     labels: NDArray[np.int64]
     folds: NDArray[np.int64]
+    soft: NDArray[np.float32] | None = None
 
     @property
     def used(self) -> list[int]:
@@ -62,4 +64,5 @@ def cross_fitting(features: FeatureSet) -> CrossFitting:
         MerError: there is none, all have one label, or fewer than three folds are in use.
     """
     rows = labeled_rows(features)
-    return CrossFitting(rows, features.labels[rows], features.folds[rows])
+    soft = None if features.soft is None else features.soft[rows]
+    return CrossFitting(rows, features.labels[rows], features.folds[rows], soft)

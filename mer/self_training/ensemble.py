@@ -135,9 +135,10 @@ def train_round(
         places: dict[Chain, range] = {}
         for chain, view in view_of.items():
             own, source = fit.learned(chain), order.index(view)
+            soft = None if fit.soft is None else fit.soft[own]
             for seed in seeds:
                 name: tuple[str | int, ...] = (number, family.name, seed, *chain)
-                sets.append(LearningSet(fit.rows[own], fit.labels[own], targets.get(chain), source, name, seed))
+                sets.append(LearningSet(fit.rows[own], fit.labels[own], targets.get(chain), source, name, seed, soft))
             places[chain] = range(len(sets) - len(seeds), len(sets))
         sources = list(family.views.values())
         members = train_members(family.make, sets, sources, family.classes, family.params)

@@ -50,7 +50,7 @@ def choose_views(
     logits = []
     for inputs in views:
         x = torch.cat(inputs.features, dim=1)
-        logits.append(fit_linear(x, fit.labels, learned, [STRENGTHS[SAFE]], classes).logits(x).cpu())
+        logits.append(fit_linear(x, fit.labels, learned, [STRENGTHS[SAFE]], classes, fit.soft).logits(x).cpu())
     found = {}
     for chain in chains:
         deciding = [one for one in fit.deciding(chain) if one[0] in place]
@@ -99,7 +99,7 @@ class Floor:
         learned = np.stack([fit.learned(chain) for chain in view_of])
 
         def fitted(inputs: Inputs, part: Sequence[int]) -> Linear:
-            found = fit_linear(columns(inputs.take(fit.rows), part), fit.labels, learned, STRENGTHS, classes)
+            found = fit_linear(columns(inputs.take(fit.rows), part), fit.labels, learned, STRENGTHS, classes, fit.soft)
             return without_shares(found, fit.labels, learned, STRENGTHS)
 
         self.fitted = {

@@ -39,6 +39,7 @@ def fit_linear(
     learned: NDArray[np.bool_],
     strengths: Sequence[tuple[float, float]],
     classes: int,
+    soft: NDArray[np.float32] | None = None,
 ) -> Linear:
     """Minimise the mean cross-entropy plus |W|^2 / (2 strength n) for every subset of the clips and every strength.
 
@@ -53,6 +54,7 @@ def fit_linear(
         learned: bool [S, n], the clips that each subset learns from; none of them empty.
         strengths: scikit-learn's C, and how far classes are balanced: 0 weighs clips alike, 1 classes.
         classes: C.
+        soft: [n, C], what each clip is to be taken for; None takes its label.
 
     Returns:
         The problems in the order (subset, strength). The bias is drawn to the log-shares of the subset's classes, with
@@ -65,7 +67,8 @@ def fit_linear(
     member = torch.from_numpy(np.stack(weights)).to(x)  # [P, n]
     counts, most = member.sum(dim=1), member.amax(dim=1)  # [P]
     decay = 1 / (torch.tensor([c for c, _ in strengths], dtype=x.dtype).repeat(len(learned)).to(x) * counts)
-    target = torch.eye(classes, device=x.device)[torch.from_numpy(labels).to(x.device)]  # [n, C]
+    shares = np.eye(classes, dtype=np.float32)[labels] if soft is None else soft
+    target = torch.from_numpy(shares).to(x.device)  # [n, C]
     share = member @ target + 1
     prior = (share / share.sum(dim=1, keepdim=True)).log()  # [P, C]
     step = (1 / (0.5 * values[:, None].square() * most / counts + decay))[:, None]  # [r, 1, P]

@@ -37,6 +37,7 @@ OBSERVED = 10
 """Losses noted along the way."""
 
 Stack = dict[str, Tensor]
+Loss = Callable[[Tensor, Batch], Tensor]
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ def train_members(
     sources: Sequence[Inputs],
     classes: int,
     params: Params,
+    loss: Loss | None = None,
 ) -> Members:
     """Train one member a learning set.
 
@@ -81,6 +83,7 @@ def train_members(
         sources: features of all clips in each way that a member may see them, resident on the device.
         classes: C.
         params: `model`, `self_train` and the noise of `pretrain` are read.
+        loss: of every member's batch, from its outputs [S, B, heads, C] to [S]; None takes `member_losses`.
     """
     stacks: list[tuple[Sequence[LearningSet], list[nn.Module]]] = []
     for start in range(0, len(sets), TOGETHER):
@@ -89,7 +92,7 @@ def train_members(
     workers = min(params.model.threads or os.cpu_count() or 1, len(stacks))
 
     def train(stack: tuple[Sequence[LearningSet], list[nn.Module]]) -> Members:
-        return _train_stack(stack[1], stack[0], sources, classes, params)
+        return _train_stack(stack[1], stack[0], sources, classes, params, loss or member_losses)
 
     if workers == 1:
         found = [train(stack) for stack in stacks]
@@ -106,6 +109,7 @@ def _train_stack(
     sources: Sequence[Inputs],
     classes: int,
     params: Params,
+    losses_of: Loss,
 ) -> Members:
     settings, device = params.self_train, sources[0].present.device
     models = [model.to(device) for model in models]
@@ -118,7 +122,7 @@ def _train_stack(
     for step in range(settings.steps):
         batch = batches(step)
         logits = every(stack, batch.features, batch.present, batch.keep)  # [S, B, heads, C]
-        loss = member_losses(logits + shift[:, None, None], batch)
+        loss = losses_of(logits + shift[:, None, None], batch)
         for value in stack.values():
             value.grad = None
         loss.sum().backward()
@@ -144,6 +148,16 @@ def member_losses(logits: Tensor, batch: Batch) -> Tensor:
     seeing = head_presence(batch.present, logits.shape[2]).to(batch.weights)
     share = batch.weights / seeing.sum(dim=2).clamp(min=1) / batch.weights.shape[1]
     return (entropy * seeing * share[..., None]).sum(dim=(1, 2))
+
+
+def squared_losses(outputs: Tensor, batch: Batch) -> Tensor:
+    """As `member_losses`, of numbers: the squared error, averaged over the targets that a clip has."""
+    known = ~batch.targets.isnan()  # [S, B, C]
+    error = (outputs - batch.targets.nan_to_num()[:, :, None]).square() * known[:, :, None]  # [S, B, heads, C]
+    mean = error.sum(dim=-1) / known.sum(dim=-1).clamp(min=1)[:, :, None]
+    seeing = head_presence(batch.present, outputs.shape[2]).to(batch.weights)
+    share = batch.weights / seeing.sum(dim=2).clamp(min=1) / batch.weights.shape[1]
+    return (mean * seeing * share[..., None]).sum(dim=(1, 2))
 
 
 def _seeded(make: Callable[[], nn.Module], seed: int, one: LearningSet) -> nn.Module:

@@ -139,9 +139,13 @@ def expert_presence(present: Tensor, linear: bool, members: int, heads: int) -> 
     """
     several, together = present.T, present.any(dim=1)[None]  # [M, N], [1, N]
     floor = [together, together, several] if len(several) > 1 else [together, together]
-    own = [several[: heads - 1], together] if heads else []
-    rows = [*floor * linear, *own * members]
+    rows = [*floor * linear, *head_rows(present, heads) * members]
     return torch.cat(rows) if rows else torch.zeros(0, len(present), dtype=torch.bool)
+
+
+def head_rows(present: Tensor, heads: int) -> list[Tensor]:
+    """Of `expert_presence`, the rows of one kind of member."""
+    return [present.T[: heads - 1], present.any(dim=1)[None]] if heads else []
 
 
 def gain(better: Tensor, than: Tensor) -> tuple[float, float]:

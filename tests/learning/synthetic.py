@@ -47,5 +47,5 @@ def small_params(**sections):
         },
     }
     for name, section in sections.items():
-        values[name] = values[name] | section
+        values[name] = values.get(name, {}) | section
     return parse_params(values)

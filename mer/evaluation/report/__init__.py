@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from mer.evaluation.report import sections
+from mer.evaluation.report import sections, targets
 from mer.evaluation.report.explored import as_json, picture_blocks
 from mer.evaluation.report.markup import Markup, element, embedded, join
 from mer.evaluation.report.results import RunResults, read_results
+from mer.evaluation.report.robustness import robustness
 from mer.evaluation.report.style import style_sheet
 from mer.pages import csp_hash, source
 
@@ -26,13 +28,9 @@ def _page(run: RunResults) -> str:
         "main",
         element("h1", "Emotion recognition: run report"),
         element("p", _corpus_line(run), class_="note"),
-        sections.headline(run.metrics, run.plots),
-        sections.per_class(run.plots),
-        sections.confusion(run.plots, run.clips.classes),
-        *([sections.changes(run.changes)] if run.changes is not None else []),
-        *([sections.explore(run.explored)] if run.explored is not None else []),
-        sections.mistakes(run.mistakes, run.frames),
-        sections.calibration(run.plots["calibration"]),
+        *(_of_classes(run) if run.clips.classes else ()),
+        *targets.sections(run.metrics, run.plots),
+        robustness(run.robustness),
         sections.curves(run.curves),
         sections.pseudo_labels(run.rounds, run.pseudo_labels, run.clips.classes),
         sections.quarantine(run.quarantine),
@@ -61,6 +59,18 @@ def _explorer(run: RunResults, script: str) -> str:
         embedded("text/plain", f"pictures-{number}", block) for number, block in enumerate(picture_blocks(run.explored))
     ]
     return join([clips, Markup(f"<script>{script}</script>"), *blocks]) + "\n"
+
+
+def _of_classes(run: RunResults) -> Iterator[Markup]:
+    yield sections.headline(run.metrics, run.plots)
+    yield sections.per_class(run.plots)
+    yield sections.confusion(run.plots, run.clips.classes)
+    if run.changes is not None:
+        yield sections.changes(run.changes)
+    if run.explored is not None:
+        yield sections.explore(run.explored)
+    yield sections.mistakes(run.mistakes, run.frames)
+    yield sections.calibration(run.plots["calibration"])
 
 
 def _corpus_line(run: RunResults) -> str:

@@ -95,3 +95,20 @@ def _points(x: NDArray[np.float64], y: NDArray[np.float64]) -> str:
 
 def _svg(box: str, shapes: str, label: str, class_: str = "chart") -> Markup:
     return element("svg", Markup(shapes), viewBox=box, role="img", aria_label=label, class_=class_)
+
+
+def scatter(title: str, x: NDArray[np.float64], y: NDArray[np.float64]) -> Markup:
+    """Predicted over actual values, both on the range of the two; the dashed line is where they are equal."""
+    low, high = float(min(x.min(), y.min())), float(max(x.max(), y.max()))
+    span = max(high - low, 1e-12)
+    at_x, at_y = 30 + 260 * (x - low) / span, 270 - 260 * (y - low) / span
+    dots = "".join(f'<circle class="dot" cx="{a:.1f}" cy="{b:.1f}" r="2"/>' for a, b in zip(at_x, at_y, strict=True))
+    shapes = (
+        '<rect class="frame" x="30" y="10" width="260" height="260"/>'
+        f'<line class="ideal" x1="30" y1="270" x2="290" y2="10"/>{dots}'
+        f'<text x="30" y="286">{low:.2g}</text><text x="290" y="286" text-anchor="end">{high:.2g}</text>'
+        '<text x="160" y="286" text-anchor="middle">actual</text>'
+        '<text x="20" y="140" text-anchor="middle" transform="rotate(-90 20 140)">predicted</text>'
+    )
+    label = f"{title}: {len(x)} clips between {low:.3g} and {high:.3g}"
+    return element("figure", element("figcaption", title), _svg("0 0 300 292", shapes, label))

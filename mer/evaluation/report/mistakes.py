@@ -18,7 +18,8 @@ def confidently_wrong(predictions: pd.DataFrame, clips: ClipTable, count: int = 
     Returns:
         Columns `clip_id, actual, predicted, confidence, transcript` (null where there is none).
     """
-    rows = scored_clips(predictions, clips, NO_LABELS)["out_of_fold"]
+    scored = scored_clips(predictions, clips, NO_LABELS)
+    rows = scored.get("out_of_fold", pd.DataFrame(columns=["clip_id", "actual", "predicted", "confidence"]))
     wrong = rows[rows["actual"] != rows["predicted"]]
     worst = wrong.sort_values(["confidence", "clip_id"], ascending=[False, True]).head(count)
     transcripts = clips.rows[["clip_id", "transcript"]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,28 @@ from mer.extraction.transcript_table import read_transcripts, read_words
 from mer.params import Params
 from mer.store.quarantine import read_quarantine
 
-PLOTS = ("confusion_out_of_fold", "confusion_test", "per_class_out_of_fold", "per_class_test", "calibration")
-NAMES = ("actual", "predicted", "class", "clip_id", "label", "split", "group")
+PLOTS = (
+    "confusion_out_of_fold",
+    "confusion_test",
+    "per_class_out_of_fold",
+    "per_class_test",
+    "targets_out_of_fold",
+    "targets_test",
+    "calibration",
+)
+NAMES = (
+    "actual",
+    "predicted",
+    "class",
+    "clip_id",
+    "label",
+    "split",
+    "group",
+    "target",
+    "training",
+    "condition",
+    "kind",
+)
 """Columns that hold names: nothing guesses their type."""
 CURVES = ("pretrain", "self_train")
 
@@ -51,6 +71,8 @@ class RunResults:
     quarantine: pd.DataFrame
     explored: Explored | None = None
     changes: Changes | None = None
+    robustness: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """A row a training and condition; none where the stage was off."""
 
 
 def read_results(
@@ -93,8 +115,9 @@ def read_results(
             mistakes=mistakes,
             frames=_middle_frames(params, data, list(mistakes["clip_id"])),
             quarantine=read_quarantine(data / "quarantine"),
-            explored=_explored(params, data, rows, left_out),
+            explored=_explored(params, data, rows, left_out) if clips.classes else None,
             changes=changes,
+            robustness=_read_points(metrics / "plots" / "robustness.csv"),
         )
     except FileNotFoundError as error:
         raise MerError(f"{error.filename}: no such file; run the stages before the report") from None

@@ -45,6 +45,7 @@ def _headline_card(part: str, values: Mapping[str, Any], classes: pd.DataFrame) 
         "clips": f"{values['clips']} in {values['groups']} groups" if "groups" in values else values["clips"],
         "accuracy": f"{values['accuracy']:.3f}",
         "macro-F1": f"{values['macro_f1']:.3f}",
+        "mean recall": f"{values['uar']:.3f}",
         "calibration error": f"{values['ece']:.3f}",
         "most frequent class": f"{majority:.3f}",
     }
