@@ -110,7 +110,7 @@ def test_partial_rows_are_listed_beside_many_failed_ones(page, results):
     many = pd.concat([results.quarantine] * 250 + [partial], ignore_index=True)
     html = page(replace(results, quarantine=many))
     assert "half of it is lost" in html
-    assert "The first 101 of 251 rows. 250 failed, 1 partial" in html
+    assert "The first 101 of 251 rows: 250 failed, 1 partial" in html
 
 
 def test_text_from_the_corpus_cannot_become_markup(page, results):
