@@ -91,7 +91,7 @@ def read_results(params: Params, data: str | Path = "data", metrics: str | Path 
             mistakes=mistakes,
             frames=_middle_frames(params, data, list(mistakes["clip_id"])),
             quarantine=read_quarantine(data / "quarantine"),
-            robustness=_read_points(metrics / "plots" / "robustness.csv"),
+            robustness=_read_if_there(metrics / "plots" / "robustness.csv"),
         )
     except FileNotFoundError as error:
         raise MerError(f"{error.filename}: no such file; run the stages before the report") from None
@@ -99,6 +99,11 @@ def read_results(params: Params, data: str | Path = "data", metrics: str | Path 
 
 def _read_plots(folder: Path, names: Sequence[str]) -> dict[str, pd.DataFrame]:
     return {name: _read_points(folder / f"{name}.csv") for name in names}
+
+
+def _read_if_there(path: Path) -> pd.DataFrame:
+    """Plot points that a run of an earlier version has not."""
+    return _read_points(path) if path.exists() else pd.DataFrame()
 
 
 def _read_points(path: Path) -> pd.DataFrame:
