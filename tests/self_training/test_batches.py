@@ -95,3 +95,22 @@ def test_names_decide_the_order():
     rows = Batches(sets, [inputs(100)], 3, small_params()).rows
     assert not torch.equal(rows[:, 0], rows[:, 1])
     assert torch.equal(rows[:, 0], rows[:, 2])
+
+
+def test_modality_dropout_hides_its_share_and_never_all_of_a_clip():
+    params = small_params(self_train={"modality_dropout": 0.5, "batch_size": 64})
+    rng = np.random.default_rng(1)
+    present = torch.from_numpy(rng.random((400, 3)) < 0.8)
+    clips = Inputs([torch.ones(400, 3) * present[:, m, None] for m in range(3)], present)
+    batches = Batches([LearningSet(np.arange(100), LABELS, None, 0, ("x",), 0)], [clips], 3, params)
+    there, hidden = 0, 0
+    for step in range(10):
+        batch = batches(step)
+        before = clips.take(batches.rows[step]).present
+        assert (batch.present <= before).all()
+        assert (batch.present.any(dim=-1) == before.any(dim=-1)).all()
+        there, hidden = there + int(before.sum()), hidden + int((before & ~batch.present).sum())
+        for m, x in enumerate(batch.features):
+            assert not x[~batch.present[..., m]].any()
+            assert (x != 0).any()
+    assert 0.25 < hidden / there < 0.5  # one always stays

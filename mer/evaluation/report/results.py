@@ -117,7 +117,7 @@ def read_results(
             quarantine=read_quarantine(data / "quarantine"),
             explored=_explored(params, data, rows, left_out) if clips.classes else None,
             changes=changes,
-            robustness=_read_points(metrics / "plots" / "robustness.csv"),
+            robustness=_read_if_there(metrics / "plots" / "robustness.csv"),
         )
     except FileNotFoundError as error:
         raise MerError(f"{error.filename}: no such file; run the stages before the report") from None
@@ -148,6 +148,11 @@ def _evaluated(path: Path, predictions: pd.DataFrame, clips: ClipTable) -> pd.Da
 
 def _read_plots(folder: Path, names: Sequence[str]) -> dict[str, pd.DataFrame]:
     return {name: _read_points(folder / f"{name}.csv") for name in names}
+
+
+def _read_if_there(path: Path) -> pd.DataFrame:
+    """Plot points that a run of an earlier version has not."""
+    return _read_points(path) if path.exists() else pd.DataFrame()
 
 
 def _read_points(path: Path) -> pd.DataFrame:
