@@ -20,6 +20,7 @@ from mer.errors import MerError
 from mer.layouts.odd_files import check_tree
 from mer.machine import explain
 from mer.params import Params, load_params
+from mer.rwlock import remove_broken
 
 FOLDER = Path("data/links")
 BUILT_IN = ("hog", "tfidf")
@@ -90,9 +91,11 @@ def _remove(path: Path) -> None:
 
 
 def main() -> None:
-    """All links anew, after a look at what DVC would stumble over without a word: see `mer.layouts.odd_files`."""
+    """All links anew, after a look at what DVC would stumble over: see `mer.layouts.odd_files` and `mer.rwlock`."""
     take_any_letter()
     try:
+        if remove_broken():
+            print("removed .dvc/tmp/rwlock, of which a killed DVC had written a part")
         params = load_params()
         if Path(params.corpus.root).is_dir():
             check_tree(Path(params.corpus.root))

@@ -22,10 +22,10 @@ MERGES = "\n".join(f"m{n}: &m{n} {{<<: [{', '.join([f'*m{n - 1}'] * 9)}]}}" for 
 def refused(tmp_path: Path, content: str | bytes) -> str:
     path = tmp_path / "params.yaml"
     path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass"))
-    begin = time.monotonic()
+    begin = time.process_time()
     with pytest.raises(MerError) as caught:
         load_params(path)
-    assert time.monotonic() - begin < 5
+    assert time.process_time() - begin < 5
     line = str(caught.value)
     assert "\n" not in line
     assert len(line) < 3000

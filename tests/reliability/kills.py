@@ -2,7 +2,7 @@
 
     python -m tests.reliability.kills [--kills 100] [--seed 0] [--tally FILE]
 
-On a dozen clips, `dvc repro` is killed and started again until it ends. What it wrote then must be what it wrote
+On a dozen clips, `make repro`'s commands are killed and started again until they end. What it wrote then must be what it wrote
 undisturbed; nothing of a killed run may be alive half a minute later; and of the per-clip work at most one shard, here
 the clips of one step, may be done twice for a kill. With `--tally` the count is kept in a file after each whole run,
 and the next call goes on from there.
@@ -97,7 +97,6 @@ class Ordeal:
         call(self.workspace, "git", "clean", "-fdxq")
         shutil.rmtree(self.cache, ignore_errors=True)
         self.ledger.unlink(missing_ok=True)
-        call(self.workspace, sys.executable, "-m", "mer.links")
 
     def kill_until(self, kills: int, tally: Tally, file: Path | None) -> None:
         """Rounds from nothing to the end, until so many kills were dealt out."""
@@ -113,6 +112,7 @@ class Ordeal:
 
     def _round(self, tally: Tally, kills: int) -> None:
         for _ in range(10 * kills + 10):
+            call(self.workspace, sys.executable, "-m", "mer.links")  # as `make repro` does
             before, run, struck = self.again(), self.start(), list[str]()
             try:
                 while tally.killed.total() < kills and not _ended(run, self.random.uniform(0, self.seconds / 3)):
@@ -125,11 +125,13 @@ class Ordeal:
             finally:
                 run.end()
             tally.repeat(self.again() - before, len(struck))
+            print(f"{len(struck)} kills {struck}, exit {run.process.returncode}", flush=True)
             output = run.process.communicate()[0].decode()
             if run.process.returncode == 0:
                 return
             if not struck:
                 tally.faults.append(f"failed without a kill: {output[-2000:]}")
+                return
         tally.faults.append("a round did not come to its end")
 
     def _strike(self, run: Marked) -> str:
