@@ -2,10 +2,10 @@
 
     python -m tests.reliability.kills [--kills 100] [--seed 0] [--tally FILE]
 
-On a dozen clips, `make repro`'s commands are killed and started again until they end. What it wrote then must be what it wrote
-undisturbed; nothing of a killed run may be alive half a minute later; and of the per-clip work at most one shard, here
-the clips of one step, may be done twice for a kill. With `--tally` the count is kept in a file after each whole run,
-and the next call goes on from there.
+On a dozen clips, what `make repro` does is killed and started again until it ends. The bytes must then be those of an
+undisturbed run; nothing of a killed run may be alive half a minute later; and of the per-clip work at most one shard,
+here the clips of one step, may be done twice for a kill. With `--tally` the count is kept in a file after each whole
+run, and the next call goes on from there.
 """
 
 from __future__ import annotations
