@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.reliability.processes import Marked, wait_for
@@ -51,7 +51,7 @@ class Tally:
         return cls(**values | {"killed": collections.Counter(values["killed"])})
 
     def write(self, file: Path) -> None:
-        file.write_text(json.dumps(asdict(self)))
+        file.write_text(json.dumps(vars(self) | {"killed": dict(self.killed)}))
 
     def repeat(self, items: int, kills: int) -> None:
         self.repeated += items
@@ -131,6 +131,7 @@ class Ordeal:
                 return
             if not struck:
                 tally.faults.append(f"failed without a kill: {output[-2000:]}")
+                print(tally.faults[-1], flush=True)
                 return
         tally.faults.append("a round did not come to its end")
 
