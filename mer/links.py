@@ -21,6 +21,7 @@ from mer.machine import explain
 from mer.odd_files import check_tree
 from mer.params import Params, load_params
 from mer.params.corpus import READ_BY as LAYOUTS_THAT_READ
+from mer.rwlock import remove_broken
 
 FOLDER = Path("data/links")
 LABELED_BY_FILE = LAYOUTS_THAT_READ["labels"]
@@ -92,9 +93,11 @@ def _remove(path: Path) -> None:
 
 
 def main() -> None:
-    """All links anew, after a look at what DVC would stumble over without a word: see `mer.odd_files`."""
+    """All links anew, after a look at what DVC would stumble over: see `mer.odd_files` and `mer.rwlock`."""
     take_any_letter()
     try:
+        if remove_broken():
+            print("removed .dvc/tmp/rwlock, of which a killed DVC had written a part")
         params = load_params()
         if Path(params.corpus.root).is_dir():
             check_tree(Path(params.corpus.root))

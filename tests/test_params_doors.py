@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel
 
 from mer.errors import MerError
-from mer.params import Params, load_params
+from mer.params import Params, load_params, parse_params
 from mer.params.limits import LIMITS
 
 LAYERS = "\n".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]" for n in range(1, 12))
@@ -22,10 +22,10 @@ MERGES = "\n".join(f"m{n}: &m{n} {{<<: [{', '.join([f'*m{n - 1}'] * 9)}]}}" for 
 def refused(tmp_path: Path, content: str | bytes) -> str:
     path = tmp_path / "params.yaml"
     path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass"))
-    begin = time.monotonic()
+    begin = time.process_time()
     with pytest.raises(MerError) as caught:
         load_params(path)
-    assert time.monotonic() - begin < 5
+    assert time.process_time() - begin < 5
     line = str(caught.value)
     assert "\n" not in line
     assert len(line) < 3000
@@ -101,6 +101,10 @@ def test_a_hostile_document_is_one_line(tmp_path: Path, content: str | bytes, sa
         ("pretrain.temperature", 1e-30),
         ("audio.batch_seconds", float("inf")),
         ("audio.layers", list(range(5000))),
+        ("face.onnx.size", 0),
+        ("face.onnx.mean", [1e9, 0.0, 0.0]),
+        ("adapt_audio.layer", 10**9),
+        ("adapt_audio.layer", -(10**9)),
         ("corpus.root", ""),
         ("audio.model", ""),
     ],
@@ -111,6 +115,17 @@ def test_an_absurd_value_is_one_line_that_names_its_key(tmp_path: Path, key: str
     for name in reversed(rest):
         nested = {name: nested}
     assert f"'{key}" in refused(tmp_path, yaml.safe_dump({section: nested}))
+
+
+def is_number(value: Any) -> bool:
+    first = value[0] if isinstance(value, tuple) and value else value
+    return isinstance(first, int | float) and not isinstance(first, bool)
+
+
+def nested(key: str, value: Any) -> dict[str, Any]:
+    for name in reversed(key.split(".")):
+        value = {name: value}
+    return dict(value)
 
 
 def every_key(section: BaseModel, above: str = "") -> list[tuple[str, Any]]:
@@ -176,6 +191,16 @@ def test_any_value_under_any_key_is_taken_or_refused_with_the_key(tmp_path: Path
             found = dict(every_key(params))[key]
             numbers = found if isinstance(found, tuple) else (found,)
             assert all(abs(n) <= 10**9 for n in numbers if isinstance(n, int | float)), (key, value)
+
+
+@pytest.mark.parametrize(
+    ("key", "default"), [(k, v) for k, v in every_key(Params()) if is_number(v) and not k.endswith("seed")]
+)
+def test_every_number_has_ends_of_its_own(key: str, default: Any) -> None:
+    values = [-(10**9), 10**9]
+    for value in values:
+        with pytest.raises(MerError, match=key.rpartition(".")[2]):
+            parse_params(nested(key, [value] * len(default) if isinstance(default, tuple) else value))
 
 
 def test_every_limit_is_of_a_key_that_there_is_and_allows_its_default() -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 LARGEST = 127
 SMALLEST_SCALE = 1e-12
 """For a row of zeros."""
-ROWS = 512
+PRODUCT_ROWS = 512
 """Rows multiplied at a time, so that their sums are still in cache when they are scaled; fewer multiply slower."""
 
 
@@ -29,7 +29,7 @@ class Int8Linear:
 
     def __call__(self, x: Tensor) -> Tensor:
         y = x.new_empty(len(x), len(self._bias), dtype=torch.bfloat16)
-        for rows, out in zip(x.split(ROWS), y.split(ROWS), strict=True):
+        for rows, out in zip(x.split(PRODUCT_ROWS), y.split(PRODUCT_ROWS), strict=True):
             self._product(rows, out)
         return y
 

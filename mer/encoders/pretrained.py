@@ -13,6 +13,7 @@ from safetensors import safe_open
 from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
+from mer.compute.device import pick_device
 from mer.encoders.folder_check import check_finite, check_folder
 from mer.encoders.pickles import check_archive
 from mer.errors import MerError, first_few
@@ -37,10 +38,7 @@ DECIDING = (".json", ".safetensors", ".bin", ".txt", ".model", ".py", ".jinja")
 
 def read_config(folder: str, key: str, *, trust_remote_code: bool = False) -> PretrainedConfig:
     """The model configuration of a folder; `MerError` names the params `key` where there is none."""
-    if not (Path(folder) / "config.json").is_file():
-        raise MerError(f"{key}: {folder} has no config.json; a Hugging Face folder is expected")
-    check_folder(folder, key)
-    refuse_peft(Path(folder), key)
+    check_model_folder(Path(folder), key)
     try:
         return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
     except Exception as error:  # transformers raises many types for a config it does not know
@@ -114,11 +112,12 @@ def unread_weights(model: PreTrainedModel, unexpected: Iterable[str]) -> list[st
     return sorted(name for name in map(str, unexpected) if inside(name))
 
 
-def pick_device(name: str, key: str) -> torch.device:
-    """The device for 'auto', 'cpu' or 'cuda'; `MerError` where 'cuda' is asked for and there is none."""
-    if name == "cuda" and not torch.cuda.is_available():
-        raise MerError(f"{key}: 'cuda' was asked for, but torch sees no GPU")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+def check_model_folder(folder: Path, key: str) -> None:
+    """Raises `MerError` where a folder lacks a configuration, asks for what is not run, or holds an adapter."""
+    if not (folder / "config.json").is_file():
+        raise MerError(f"{key}: {folder} has no config.json; a Hugging Face folder is expected")
+    check_folder(folder, key)
+    refuse_peft(folder, key)
 
 
 def refuse_peft(folder: Path, key: str) -> None:

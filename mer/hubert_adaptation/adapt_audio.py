@@ -59,7 +59,7 @@ def adapt_audio(
     source = read_checkpoint(params.model)
     if source.family != "hubert":
         raise MerError(f"{params.model}: a {source.family}, not a HuBERT (params key adapt_audio.model)")
-    device = pick_device(params.device)
+    device = pick_device(params.device, "adapt_audio.device")
     key = _key(clips, params)
     units = _units(clips, params, SpeechEncoder(source, device=str(device)), work / f"units-{key}.safetensors")
     with deterministic(params.seed):  # a checkpoint may lack the mask embedding, which is then drawn

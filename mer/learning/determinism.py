@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from threadpoolctl import threadpool_limits
+
+from mer.compute.device import pick_device as pick_device
 
 
 @contextmanager
@@ -34,10 +36,3 @@ def deterministic(seed: int, threads: int = 0) -> Iterator[None]:
             torch.set_num_threads(threads_before)
             torch.use_deterministic_algorithms(before)
             memory.fill_uninitialized_memory = filled_before
-
-
-def pick_device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
-    """The device that `model.device` asks for."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)

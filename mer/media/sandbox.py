@@ -37,6 +37,9 @@ START_SECONDS = 60.0
 """A worker that has not said hello by then will not."""
 DYING_SECONDS = 5.0
 """What a worker that has closed its pipes may take to end."""
+LITTLE_MB = 1024
+"""Of `decode.memory_mb`: with less, libraries alone may not fit."""
+FEWER = "take fewer workers (compute.workers)"
 MAX_ANSWER = 2**31
 """Bytes: no honest answer is longer, and a broken one must not fill our memory."""
 HEADER = struct.Struct(">QI")
@@ -163,6 +166,7 @@ class _Worker:
     """One `mer.media.worker` process and the pipes to it."""
 
     def __init__(self, params: DecodeParams) -> None:
+        self.started = False
         self.process = subprocess.Popen(  # noqa: S603  (our own interpreter, our own module)
             WORKER,
             stdin=subprocess.PIPE,
@@ -173,13 +177,15 @@ class _Worker:
         )
         try:
             self.ask({**params.model_dump(), "parent": os.getpid()}, START_SECONDS)
+            self.started = True
         except errors.KilledError:
             self.kill()
             raise
         except errors.MediaError as error:
             self.kill()
+            little = f" (decode.memory_mb = {params.memory_mb} may be too little)"
             raise MerError(
-                f"decode.memory_mb = {params.memory_mb}: the decoding worker does not start ({error}); "
+                f"the decoding worker does not start: {error}{little if params.memory_mb < LITTLE_MB else ''}; "
                 f"see `{Path(sys.executable).name} -m mer.media.worker`"
             ) from None
 
@@ -245,10 +251,10 @@ class _Worker:
         if code == -signal.SIGXCPU:
             return errors.TimedOutError("decoding used more processor time than decode.timeout_seconds")
         if -code in KILLS:
-            return errors.KilledError(
-                f"the decoder was killed by {signal.Signals(-code).name}: for memory, most often; take fewer "
-                "(compute.workers), or lower decode.memory_mb"
-            )
+            by = f"the decoder was killed by {signal.Signals(-code).name}"
+            if not self.started:
+                return errors.KilledError(f"{by} at its start; where memory is short, {FEWER}")
+            return errors.KilledError(f"{by}: for memory, most often; {FEWER}, or lower decode.memory_mb")
         cause = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
         return errors.CrashedError(f"the decoder died of {cause}")
 

@@ -24,6 +24,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "decode.memory_mb": (1, 2**22),
     "transcribe.batch_windows": (1, 4096),
     "adapt_audio.layer": (-1000, 1000),
+    "adapt_audio.fit_frames": (1, 10**8),
     "adapt_audio.epochs": (1, 10_000),
     "adapt_audio.learning_rate": (0, 10),
     "adapt_audio.batch_seconds": (0, 86_400),
@@ -53,7 +54,9 @@ LIMITS: dict[str, tuple[float, float]] = {
     "pretrain.inter_weight": (0, 10**6),
     "pretrain.noise_weight": (0, 10**6),
     "pretrain.noise_steps": (1, 10**6),
+    "pretrain.patience": (1, 100_000),
     "self_train.rounds": (0, 100),
+    "self_train.caution": (0, 1000),
     "self_train.seeds": (1, 1000),
     "self_train.steps": (1, 10**6),
     "self_train.batch_size": (1, 2**17),
@@ -61,6 +64,10 @@ LIMITS: dict[str, tuple[float, float]] = {
     "self_train.encoder_learning_rate": (0, 10),
     "self_train.weight_decay": (0, 100),
     "self_train.logit_adjustment": (0, 100),
+    "self_train.sharpening": (0, 1000),
+    "self_train.agreement": (0, 1000),
+    "self_train.prior_clips": (0, 10**6),
+    "self_train.unimodal_weight": (0, 10**6),
     "evaluate.bootstrap": (100, 10**6),
 }
 """By key; both ends are allowed. Keys called `seed` go by `SEEDS`: NumPy and PyTorch take no others."""

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertModel, HubertConfig, HubertModel, ViTConfig, ViTModel
 
 from mer.encoders.face.load import load_face_encoder
+from mer.encoders.folder_check import check_finite, check_tensors, check_values
 from mer.encoders.speech.features import SpeechFeatures
 from mer.encoders.text.load import load_text_encoder
 from mer.errors import MerError
@@ -123,13 +124,68 @@ def test_a_config_holds_numbers_that_can_be(kind: str, folder: Path, values: dic
     assert next(iter(values)) in refused(kind, folder)
 
 
+COUNTS = (
+    *("hidden_size", "intermediate_size", "num_hidden_layers", "encoder_layers", "decoder_layers", "vocab_size"),
+    *("num_attention_heads", "max_position_embeddings", "image_size", "num_frames", "num_channels", "patch_size"),
+    *("projection_dim", "conv_dim", "conv_kernel", "conv_stride", "num_conv_pos_embeddings", "d_model"),
+    *("encoder_ffn_dim", "decoder_ffn_dim", "encoder_attention_heads", "decoder_attention_heads", "num_mel_bins"),
+    *("max_source_positions", "max_target_positions", "type_vocab_size"),
+)
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_every_count_has_ends(name: str) -> None:
+    for value in (10**9, -1, float("inf"), "many", [10**9], {"a": 1}):
+        inner: Any = value if not isinstance(value, dict) else [[-5]]
+        with pytest.raises(MerError, match=rf"^here: (text_config\.)?{name}: "):
+            check_values({name: inner}, "here")
+        with pytest.raises(MerError, match=rf"^here: text_config\.{name}: "):
+            check_values({"text_config": {name: inner}}, "here")
+    check_values({name: 1}, "here")
+    check_values({name: None}, "here")
+
+
+@pytest.mark.parametrize("name", ["conv_dim", "conv_kernel", "conv_stride"])
+def test_convolutions_are_few(name: str) -> None:
+    with pytest.raises(MerError, match=f"{name}: 65 convolutions"):
+        check_values({name: [1] * 65}, "here")
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        ({5: torch.ones(1)}, "which is no name"),
+        ({"a": [1.0]}, "is a list, no tensor"),
+        ({"a": torch.ones(2, dtype=torch.complex64)}, "of a kind that no model computes with"),
+        ({"a": torch.quantize_per_tensor(torch.ones(2), 1.0, 0, torch.qint8)}, "of a kind that no model"),
+        ({"a": torch.ones(2, 2).to_sparse()}, "of a kind that no model"),
+        ({"a": torch.ones(2, device="meta")}, "of a kind that no model"),
+        ({"a": torch.ones(1).expand(10**6)}, "claims to be larger"),
+    ],
+    ids=str,
+)
+def test_weights_are_named_tensors_of_numbers(weights: dict[Any, Any], said: str) -> None:
+    check_tensors({"whole": torch.ones(3)}, "here")
+    with pytest.raises(MerError, match=f"^here: .*{said}"):
+        check_tensors(weights, "here")
+
+
+@pytest.mark.parametrize("kind_", [torch.float32, torch.bfloat16, torch.float8_e4m3fn])
+def test_numbers_of_any_width_are_looked_at(kind_: torch.dtype) -> None:
+    check_finite({"a": torch.ones(2).to(kind_), "steps": torch.ones(2, dtype=torch.int64)}, "here")
+    with pytest.raises(MerError, match=r"^here: weight 'a' holds"):
+        check_finite({"a": torch.tensor([1.0, float("nan")]).to(kind_)}, "here")
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"5", b"\xff\xfe", b"[" * 10**5, b" " * 2**25])
 def test_a_config_is_a_json_object(kind: str, folder: Path, content: bytes) -> None:
     (folder / "config.json").write_bytes(content)
     assert "config.json" in refused(kind, folder)
 
 
-@pytest.mark.parametrize("name", ["../other/model.safetensors", "/etc/passwd", "sub/model.safetensors", "..", ""])
+@pytest.mark.parametrize(
+    "name", ["../other/model.safetensors", "/etc/passwd", "sub/model.safetensors", "..", "", "a\\b", "a\nb"]
+)
 def test_an_index_names_files_of_its_folder_alone(kind: str, folder: Path, name: str) -> None:
     (folder.parent / "other").mkdir()
     shutil.copy(folder / "model.safetensors", folder.parent / "other")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -53,3 +54,20 @@ def test_another_encoding_runs_no_detection_again(media: Media) -> None:
 def test_another_detector_setting_runs_detection_again(media: Media) -> None:
     extract(media)
     assert extract(media, smallest=0.2).crops.computed == 2
+
+
+def test_crops_that_prove_corrupt_while_they_are_encoded_are_made_again_in_the_same_run(
+    media: Media, tmp_path: Path
+) -> None:
+    extract(media)
+    table = tmp_path / "data/features/face/utterance.parquet"
+    before = table.read_bytes()
+    shutil.rmtree(tmp_path / "cache/face")
+    (shard,) = (tmp_path / "cache/face_crops").glob("*.parquet")
+    spoilt = bytearray(shard.read_bytes())
+    spoilt[len(spoilt) // 3] ^= 0xFF
+    shard.chmod(0o644)
+    shard.write_bytes(spoilt)
+    report = extract(media)
+    assert report.crops.computed == 2
+    assert table.read_bytes() == before

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +64,14 @@ HARMLESS = {
 }
 
 
+def require_kernel(held: str) -> None:
+    """Skip where the kernel itself, asked without `confine`, has no Landlock or no seccomp; else both must hold."""
+    version = ctypes.CDLL(None).syscall(ctypes.c_long(444), None, ctypes.c_long(0), ctypes.c_long(1))
+    if version < 1 or not Path("/proc/sys/kernel/seccomp/actions_avail").exists():
+        pytest.skip(f"this kernel gives {held or 'nothing'}")
+    assert set(held.split()) == {"landlock", "seccomp"}
+
+
 def tried(code: str, folder: Path) -> list[str]:
     (folder / "there").write_text("there")
     done = subprocess.run(
@@ -71,8 +82,7 @@ def tried(code: str, folder: Path) -> list[str]:
         check=True,
     )
     held, *_, answer = done.stdout.split("\n")[:-1]
-    if set(held.split()) != {"landlock", "seccomp"}:
-        pytest.skip(f"this kernel gives {held or 'nothing'}")
+    require_kernel(held)
     return [answer]
 
 
@@ -86,6 +96,62 @@ def test_a_confined_process_cannot(tmp_path: Path, what: str) -> None:
 @pytest.mark.parametrize("what", HARMLESS)
 def test_a_confined_process_can(tmp_path: Path, what: str) -> None:
     assert tried(HARMLESS[what], tmp_path) == ["done"]
+
+
+RAW = """
+import ctypes, os, sys
+from mer.media.confine import confine
+print(*confine())
+libc = ctypes.CDLL(None, use_errno=True)
+for number in map(int, sys.argv[1:]):
+    ctypes.set_errno(0)
+    arguments = [ctypes.c_long(0 if number in (56, 57, 58) else -1)] * 6
+    found = libc.syscall(ctypes.c_long(number), *arguments)
+    if found == 0 and number in (56, 57, 58):
+        os._exit(0)
+    print(number, found, ctypes.get_errno())
+"""
+CALLS = {
+    "a socket": [41, 42, 49],
+    "a process": [56, 57, 58],
+    "a program": [59, 322],
+    "another's memory": [101, 310, 311],
+    "io_uring": [425],
+    "modes": [90, 91, 268, 452],
+    "owners": [92, 93, 94, 260],
+    "times": [132, 235, 261, 280],
+    "attributes": [188, 189, 190, 197, 198, 199],
+    "signals": [62, 200, 234, 129, 297, 424],
+    "32-bit pointers": [0x40000000 + 41, 0x40000000 + 59],
+}
+"""Of x86_64, by number."""
+
+
+def answers(*numbers: int) -> list[str]:
+    """What the kernel says to each call: its number, result and error."""
+    done = subprocess.run(
+        [sys.executable, "-c", RAW, *map(str, numbers)], capture_output=True, text=True, cwd=REPOSITORY, check=True
+    )
+    held, *found = done.stdout.splitlines()
+    require_kernel(held)
+    return found
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="system calls are known by their numbers here")
+@pytest.mark.parametrize("what", CALLS)
+def test_the_kernel_itself_says_no(what: str) -> None:
+    assert answers(*CALLS[what]) == [f"{number} -1 {errno.EPERM}" for number in CALLS[what]]
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="system calls are known by their numbers here")
+def test_a_process_cannot_be_made_by_a_call_whose_flags_are_hidden() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", RAW, "435"], capture_output=True, text=True, cwd=REPOSITORY, check=True
+    )
+    held, answer = done.stdout.splitlines()
+    if "seccomp" not in held:
+        pytest.skip(f"this kernel gives {held or 'nothing'}")
+    assert answer == f"435 -1 {errno.ENOSYS}"
 
 
 def test_the_decoding_worker_is_confined() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mer.errors import MerError
+from mer.errors import MachineError, MerError
 from mer.media import errors, sandbox
 from mer.media.decode import decode_clip
 from mer.media.record import CONTENT, SCHEMA
@@ -127,6 +127,25 @@ def test_a_worker_lost_through_no_fault_of_the_clip_costs_nothing(tmp_path: Path
 def test_too_little_memory_to_start_names_the_parameter() -> None:
     with Sandbox(DecodeParams(memory_mb=1)) as box, pytest.raises(MerError, match=r"decode\.memory_mb"):
         box.decode("a.mp4")
+
+
+def test_decoders_killed_at_their_start_are_not_laid_to_the_params(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_clip(tmp_path / "a.mp4", seconds=0.4)
+    dying = (sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    monkeypatch.setattr("mer.media.sandbox.WORKER", dying)
+    with Sandbox(PARAMS) as box, pytest.raises(errors.KilledError, match="SIGKILL at its start") as caught:
+        box.decode(path)
+    assert isinstance(caught.value, MachineError)
+    assert "decode.memory_mb" not in str(caught.value)
+
+
+def test_a_decoder_that_does_not_start_is_not_laid_to_the_params(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mer.media.sandbox.WORKER", (sys.executable, "-c", "import no_such_module"))
+    with Sandbox(PARAMS) as box, pytest.raises(MerError, match=r"does not start: .*exit status 1") as caught:
+        box.decode("a.mp4")
+    assert "decode.memory_mb" not in str(caught.value)
 
 
 def test_closing_leaves_no_process(tmp_path: Path) -> None:

@@ -2,10 +2,10 @@
 
     python -m tests.reliability.kills [--kills 100] [--seed 0] [--tally FILE]
 
-On a dozen clips, `dvc repro` is killed and started again until it ends. What it wrote then must be what it wrote
-undisturbed; nothing of a killed run may be alive half a minute later; and of the per-clip work at most one shard, here
-the clips of one step, may be done twice for a kill. With `--tally` the count is kept in a file after each whole run,
-and the next call goes on from there.
+On a dozen clips, what `make repro` does is killed and started again until it ends. The bytes must then be those of an
+undisturbed run; nothing of a killed run may be alive half a minute later; and of the per-clip work at most one shard,
+here the clips of one step, may be done twice for a kill. With `--tally` the count is kept in a file after each whole
+run, and the next call goes on from there.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.reliability.processes import Marked, wait_for
@@ -51,7 +51,7 @@ class Tally:
         return cls(**values | {"killed": collections.Counter(values["killed"])})
 
     def write(self, file: Path) -> None:
-        file.write_text(json.dumps(asdict(self)))
+        file.write_text(json.dumps(vars(self) | {"killed": dict(self.killed)}))
 
     def repeat(self, items: int, kills: int) -> None:
         self.repeated += items
@@ -97,7 +97,6 @@ class Ordeal:
         call(self.workspace, "git", "clean", "-fdxq")
         shutil.rmtree(self.cache, ignore_errors=True)
         self.ledger.unlink(missing_ok=True)
-        call(self.workspace, sys.executable, "-m", "mer.links")
 
     def kill_until(self, kills: int, tally: Tally, file: Path | None) -> None:
         """Rounds from nothing to the end, until so many kills were dealt out."""
@@ -113,6 +112,7 @@ class Ordeal:
 
     def _round(self, tally: Tally, kills: int) -> None:
         for _ in range(10 * kills + 10):
+            call(self.workspace, sys.executable, "-m", "mer.links")  # as `make repro` does
             before, run, struck = self.again(), self.start(), list[str]()
             try:
                 while tally.killed.total() < kills and not _ended(run, self.random.uniform(0, self.seconds / 3)):
@@ -125,11 +125,14 @@ class Ordeal:
             finally:
                 run.end()
             tally.repeat(self.again() - before, len(struck))
+            print(f"{len(struck)} kills {struck}, exit {run.process.returncode}", flush=True)
             output = run.process.communicate()[0].decode()
             if run.process.returncode == 0:
                 return
             if not struck:
                 tally.faults.append(f"failed without a kill: {output[-2000:]}")
+                print(tally.faults[-1], flush=True)
+                return
         tally.faults.append("a round did not come to its end")
 
     def _strike(self, run: Marked) -> str:

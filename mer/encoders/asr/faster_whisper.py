@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mer.compute.device import pick_device
 from mer.encoders.asr.hallucination import is_made_up
 from mer.encoders.asr.transcript import Transcript, Word, joined
 from mer.encoders.asr.voice import detector, spans
-from mer.encoders.pretrained import first_line, folder_digest, pick_device
+from mer.encoders.pretrained import first_line, folder_digest
 from mer.errors import MerError
 from mer.media.rate import SAMPLE_RATE as RATE
 from mer.params import TranscribeParams

@@ -22,8 +22,8 @@ from mer.encoders.speech import fairseq_hubert
 from mer.encoders.speech.folder import (
     FAMILIES,
     deciding_files,
-    read_config,
     read_normalization,
+    read_speech_config,
     read_weights,
     write_preprocessor,
 )
@@ -75,7 +75,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     """
     path = Path(path)
     if path.is_dir():
-        config = read_config(path)
+        config = read_speech_config(path)
         return Checkpoint(path, config, read_normalization(path, config), None)
     if path.is_file():
         return _read_fairseq(path)

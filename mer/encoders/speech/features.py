@@ -10,9 +10,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from mer.compute.device import pick_device
 from mer.encoders.base import Features, absent
 from mer.encoders.batching import Window, runs, windows
-from mer.encoders.pretrained import pick_device
 from mer.encoders.speech.checkpoint import Checkpoint, digest, read_checkpoint
 from mer.encoders.speech.encoder import SpeechEncoder, Waveform
 from mer.errors import MerError

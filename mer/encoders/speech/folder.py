@@ -26,9 +26,9 @@ from transformers import (
 )
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-from mer.encoders.folder_check import check_finite, check_folder, check_tensors, shards
+from mer.encoders.folder_check import check_finite, check_tensors, shards
 from mer.encoders.pickles import load_pickle
-from mer.encoders.pretrained import refuse_peft
+from mer.encoders.pretrained import check_model_folder
 from mer.errors import MerError
 from mer.foreign import foreign, read_json
 from mer.media.rate import SAMPLE_RATE
@@ -59,16 +59,13 @@ FAMILIES = {
 }
 
 
-def read_config(folder: Path) -> PretrainedConfig:
+def read_speech_config(folder: Path) -> PretrainedConfig:
     """The configuration of one of `FAMILIES`.
 
     Raises:
         MerError: there is none, or one of another kind of model.
     """
-    if not (folder / "config.json").is_file():
-        raise MerError(f"{folder}: no config.json; a Hugging Face folder holds config.json and model.safetensors")
-    check_folder(folder, KEY)
-    refuse_peft(folder, KEY)
+    check_model_folder(folder, KEY)
     values = read_json(folder / "config.json")
     family = FAMILIES.get(str(values.get("model_type")))
     if family is None:
