@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -35,6 +35,10 @@ WEIGHTS = {
 OPTION = {"face_crops": "detector", "transcripts": "asr"}
 """Steps whose weights have another name than the step."""
 BUILT_IN = ("hog", "tfidf")
+PACKED = "weights"
+"""Folder inside a bundle that holds weights by what they encode, where they were packed with it."""
+SEEN_BY = {"audio": ("audio",), "face": ("face", "detector"), "text": ("text", "asr")}
+"""By modality, the weights that its features need."""
 
 
 class Extractor(Protocol):
@@ -140,10 +144,36 @@ def read_provenance(extra: Mapping[str, Any], folder: Path, weights: Mapping[str
         if name not in WEIGHTS:
             raise MerError(f"--weights {name}=...: is none of {', '.join(WEIGHTS)}")
     for name, (section, key) in WEIGHTS.items():
-        value = weights.get(name) or _found(values.get(section, {}).get(key), here)
+        value = weights.get(name) or packed_weights(folder, name) or _found(values.get(section, {}).get(key), here)
         if value is not None:
             values.setdefault(section, {})[key] = value
-    return Provenance(folder, parse_params(values, source=f"{folder}/bundle.json"), made)
+    params = parse_params(values, source=f"{folder}/bundle.json")
+    if params.text.trust_remote_code and "text" not in weights and packed_weights(folder, "text"):
+        raise MerError(
+            f"{folder}: text.trust_remote_code: code that came with a bundle is not run; read it, then say where it "
+            "lies by --weights text=FOLDER"
+        )
+    return Provenance(folder, params, made)
+
+
+def packed_weights(folder: Path, name: str) -> str | None:
+    """The folder or file of weights inside a bundle; None where it has none of that name."""
+    inside = folder / PACKED / name
+    if not inside.is_dir():
+        return None
+    files = list(inside.iterdir())
+    return str(files[0] if len(files) == 1 and files[0].is_file() else inside)
+
+
+def needed_weights(params: Params, modalities: Sequence[str]) -> dict[str, Path]:
+    """Where the weights lie that a bundle's features need, by what they encode; those built in are left out."""
+    found = {}
+    for name in (name for modality in modalities for name in SEEN_BY[modality]):
+        section, key = WEIGHTS[name]
+        value = getattr(getattr(params, section), key)
+        if value is not None and value not in BUILT_IN:
+            found[name] = Path(value)
+    return found
 
 
 def _found(path: Any, here: Path) -> Any:

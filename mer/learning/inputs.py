@@ -83,6 +83,10 @@ def encode(encoders: Encoders, inputs: Inputs) -> Inputs:
     variance, so that noise weighs as much on it as on features."""
     encoders = encoders.to(inputs.present.device)
     starts = range(0, max(1, len(inputs)), ROWS)
-    h = torch.cat([encoders(inputs[start : start + ROWS].features) for start in starts], dim=1)  # [M, N, W]
+    return masked(torch.cat([encoders(inputs[start : start + ROWS].features) for start in starts], dim=1), inputs)
+
+
+def masked(h: Tensor, inputs: Inputs) -> Inputs:
+    """H [M, N, W] of the encoders as experts see it."""
     h = F.layer_norm(h, h.shape[-1:])
     return Inputs(list(h * inputs.present.T[..., None]), inputs.present)

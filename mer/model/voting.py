@@ -21,7 +21,7 @@ def vote(probabilities: Tensor, weights: Tensor, present: Tensor) -> Tensor:
     Returns:
         Probabilities [..., B, C].
     """
-    seeing = torch.where(present.any(dim=-1, keepdim=True), present, torch.ones_like(present))
+    seeing = present | ~present.any(dim=-1, keepdim=True)
     weight = weights * seeing  # [B, E]
     total = weight.sum(dim=-1, keepdim=True)
     weight = torch.where(total > 0, weight / total.clamp(min=1e-12), seeing / seeing.sum(dim=-1, keepdim=True))

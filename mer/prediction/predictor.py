@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from mer.about import warning
@@ -46,7 +47,7 @@ class Predictor:
         {'text': True}
 
     Args:
-        folder: the bundle's.
+        folder: the bundle's, or the file that `mer bundle pack` wrote.
         weights: where encoders lie now, by what they encode (`audio`, `face`, `detector`, `text`, `asr`); without it
             they are looked for in the bundle, then where they were in training.
 
@@ -55,7 +56,8 @@ class Predictor:
     """
 
     def __init__(self, folder: str | Path, weights: Mapping[str, str] | None = None) -> None:
-        self.folder = Path(folder)
+        self._unpacked = _unpacked(Path(folder))
+        self.folder = Path(folder) if self._unpacked is None else Path(self._unpacked.name)
         self.classifier: Bundle = load_classifier(self.folder)
         self.warning = warning(self.classifier.extra)
         """What to know before believing a prediction, in a line; None where nothing speaks against it."""
@@ -153,6 +155,17 @@ class Predictor:
         by_number = {number: prediction for (number, _), prediction in zip(good, voted, strict=True)}
         for number, one in found:
             yield number, failed(sources[number], one) if isinstance(one, ClipError) else by_number[number]
+
+
+def _unpacked(path: Path) -> TemporaryDirectory[str] | None:
+    """A packed bundle in a folder that goes with who holds it; None where `path` is no file."""
+    if not path.is_file():
+        return None
+    from mer.prediction.packing import unpack
+
+    folder = TemporaryDirectory(prefix="mer-")
+    unpack(path, folder.name)
+    return folder
 
 
 def _as_many(values: Sequence[str | None] | None, files: Sequence[str], name: str) -> Sequence[str | None]:

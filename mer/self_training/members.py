@@ -60,10 +60,12 @@ class Members:
     @torch.no_grad()
     def logits(self, inputs: Inputs) -> Tensor:
         """Every member's logits of every clip: [members, N, heads, C]."""
-        every = _every(self.architecture, shared=True)
         starts = range(0, max(1, len(inputs)), ROWS)
-        parts = [inputs[start : start + ROWS] for start in starts]
-        return torch.cat([every(self.stack, part.features, part.present, None) for part in parts], dim=1)
+        return torch.cat([self.forward(inputs[start : start + ROWS]) for start in starts], dim=1)
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        """As `logits`, of all clips at once."""
+        return _every(self.architecture, shared=True)(self.stack, inputs.features, inputs.present, None)
 
 
 def train_members(
