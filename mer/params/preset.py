@@ -16,6 +16,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from mer.errors import MerError
 from mer.params import Params, parse_params
+from mer.params.views import KINDS, kind_of
 
 FOLDER = Path("presets")
 Keys = tuple[str, ...]
@@ -153,16 +154,20 @@ def _leaves(values: Mapping[str, Any], section: type[BaseModel], keys: Keys = ()
     """Values by key; a mapping that is no section of ours, such as corpus.columns, is one value."""
     for name, value in values.items():
         kind = section.model_fields[name].annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel) and isinstance(value, Mapping):
+        if section is Params and name == "views":
+            for view, own in value.items():
+                yield from _leaves(own, KINDS[str(kind_of({"modality": view, **own}))], (*keys, name, view))
+        elif isinstance(kind, type) and issubclass(kind, BaseModel) and isinstance(value, Mapping):
             yield from _leaves(value, kind, (*keys, name))
         else:
             yield (*keys, name), value
 
 
 def _get(tree: Mapping[str, Any], keys: Keys) -> Any:
+    """The value at some keys; None where a view is not there."""
     value: Any = tree
     for key in keys:
-        value = value[key]
+        value = value.get(key) if isinstance(value, Mapping) else None
     return value
 
 
