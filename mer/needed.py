@@ -1,8 +1,8 @@
 """Stages that may have nothing to do look in `data/needed` whether the params ask for what they make.
 
-DVC knows what a stage depends on, not whether it is wanted: the embedded corpus, its tiny HuBERT, an adapted HuBERT, face
-crops and decoded media are upstream of every view. Where no view asks for them their stages end at once. Each looks at a
-file of its own there, so that it runs again only when its own answer changes. `mer.params.needs` writes them.
+DVC knows what a stage depends on, not whether it is wanted: the embedded corpus, its tiny HuBERT, an adapted HuBERT,
+face crops and decoded media are upstream of every view. Where no view asks for them, their stages end at once. Each
+looks at a file of its own, so that it runs again only when its own answer changes. `mer.params.needs` writes them.
 """
 
 from __future__ import annotations

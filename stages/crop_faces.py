@@ -1,4 +1,4 @@
-"""Stage crop_faces: crops of the main face into the shard cache, once for all face views; rates into metrics/face.json."""
+"""Stage crop_faces: crops of the main face into the shard cache, for all face views; rates into metrics/face.json."""
 
 from mer.extraction.crops import crop_faces
 from mer.extraction.media import open_media

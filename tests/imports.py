@@ -26,7 +26,7 @@ OURS = ("mer", "stages", "sample")
 HARMLESS = {"compute"}
 """Sections of the params that change no result: where the work runs."""
 IN_CONTENTS = {"extract": {"corpus", "decode", "faces"}}
-"""By stage, sections that it reads to make again what was pruned: what they decide is in the digests of its contents."""
+"""By stage, sections read to make again what was pruned: what they decide is in the digests that it depends on."""
 PACKAGE = "__init__.py"
 MODULE = re.compile(r"mer(\.\w+)+")
 

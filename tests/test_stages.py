@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests import imports
 from tests.imports import PIPELINES, Stage

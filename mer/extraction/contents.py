@@ -26,7 +26,7 @@ def contents_path(data: Path, modality: Modality) -> Path:
 def write_contents(
     data: Path, modality: Modality, digests: Mapping[str, str | None], fitted: Sequence[bool] | None = None
 ) -> None:
-    """Write a row a clip: its digest, null where it has nothing in this modality; `fitted` where encoders are fitted."""
+    """Write a row a clip: its digest, null where it has nothing in this modality; of text, what may be `fitted` on."""
     path = contents_path(data, modality)
     path.parent.mkdir(parents=True, exist_ok=True)
     columns = {"clip_id": list(digests), "digest": list(digests.values())}

@@ -87,7 +87,9 @@ def open_crops(media: Media, params: CropParams, compute: ComputeParams) -> Cont
         try:
             yield from zip(clip_ids, cache.read(keys), strict=True)
         except MissingRowsError as error:
-            raise MerError(f"crops were lost from the cache while they were read ({error}); run the stage again") from None
+            raise MerError(
+                f"crops were lost from the cache while they were read ({error}); run the stage again"
+            ) from None
 
     return Content(digests, load)
 

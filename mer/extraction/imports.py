@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +31,7 @@ LARGEST = float(np.finfo(np.float16).max)
 
 @dataclass
 class Imported:
-    """What became of each clip: the number of its frames, its vector, and why it has none. Counts are those of `Work`."""
+    """What became of each clip: the number of its frames, its vector, or why it has none."""
 
     frames: dict[str, int] = field(default_factory=dict)
     vectors: dict[str, NDArray[np.float32]] = field(default_factory=dict)
@@ -110,8 +112,8 @@ def _width(found: Imported, name: str) -> int:
     if len(widths) > 1:
         (most, usual), (other, odd) = sorted(widths.items(), key=lambda item: -len(item[1]))[:2]
         raise MerError(
-            f"views.{name}: clip '{odd[0]}' gives {other} columns, as do {len(odd)} clips, where {len(usual)} clips give "
-            f"{most}; a view has one width"
+            f"views.{name}: {len(odd)} clips give {other} columns (the first is '{odd[0]}'), where {len(usual)} clips "
+            f"give {most}; a view has one width"
         )
     return next(iter(widths))
 
@@ -135,9 +137,9 @@ def _write(
     write_utterances(out / "utterance.parquet", rows, width)
     if params.frames:
         _write_frames(out / "frames.safetensors", name, clip_ids, source, found)
-    keys = {clip_id: digest(vector.tobytes().hex()) for clip_id, vector in found.vectors.items()}
+    keys = {c: sha256(found.vectors[c].tobytes()).hexdigest() for c in clip_ids if c in found.vectors}
     fingerprint = digest("import", VERSION, deciding(params), list(keys.items()))
-    columns = {
+    columns: dict[str, Sequence[Any]] = {
         "clip_id": list(clip_ids),
         "key": [keys.get(clip_id) for clip_id in clip_ids],
         "ok": [clip_id in keys for clip_id in clip_ids],

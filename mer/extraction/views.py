@@ -8,11 +8,12 @@ from pathlib import Path
 
 from mer.clips import read_clips
 from mer.errors import MerError
-from mer.extraction.per_clip import Done, Place
+from mer.extraction.per_clip import Place
 from mer.params import AudioParams, FaceParams, ImportParams, Params, TextParams
+from mer.stage import Work
 
 
-def extract_view(name: str, params: Params, data: Path = Path("data")) -> Done:
+def extract_view(name: str, params: Params, data: Path = Path("data")) -> Work:
     """Write the features of one view; see `mer.extraction.features.write_features`.
 
     Raises:
@@ -47,7 +48,7 @@ def extract_view(name: str, params: Params, data: Path = Path("data")) -> Done:
 
 @contextmanager
 def named(name: str) -> Iterator[None]:
-    """An encoder speaks of the keys of its modality, such as `face.encoder`; the line that people see has the view's."""
+    """An encoder speaks of its modality's keys, such as `face.encoder`; the line that people see has the view's."""
     try:
         yield
     except MerError as error:

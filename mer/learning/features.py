@@ -132,7 +132,7 @@ def build_feature_set(
     folds = rows["fold"].where(labeled).fillna(-1)
     of = {name: name if modality is None else modality[name] for name in tables}
     features, present = {}, {}
-    for name in sorted(tables, key=lambda view: MODALITIES.index(of[view])):  # type: ignore[arg-type]
+    for name in sorted(tables, key=lambda view: MODALITIES.index(of[view])):
         _check_rows(name, clip_ids, tables[name])
         features[name] = np.asarray(tables[name].embeddings, np.float32)
         present[name] = np.asarray(tables[name].ok, bool)

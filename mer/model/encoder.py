@@ -68,9 +68,7 @@ class ModalityEncoder(nn.Module):
         for x in views:
             if x.dim() not in (2, 3):
                 raise ValueError(f"expected [B, D] or [B, T, D], found {list(x.shape)}")
-        tokens = [
-            project(x if x.dim() == 3 else x[:, None]) for project, x in zip(self.project, views, strict=True)
-        ]
+        tokens = [project(x if x.dim() == 3 else x[:, None]) for project, x in zip(self.project, views, strict=True)]
         h = tokens[0] if len(tokens) == 1 else torch.cat(tokens, dim=1)  # [B, T, W]
         for block in self.blocks:
             h = block(h, mask)

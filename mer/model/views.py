@@ -70,13 +70,8 @@ class Views:
         return {**self.single, **self.modality_parts}
 
 
-def alone(names: Sequence[str], widths: Sequence[int]) -> Views:
-    """One view a modality, called as the modality is."""
-    return Views(dict(zip(names, widths, strict=True)), {name: name for name in names})
-
-
 def presence(present: Tensor, parts: Sequence[Sequence[int]]) -> Tensor:
-    """Which parts have something to go by: bool [..., V] of views -> bool [..., parts]; any one of its views will do."""
+    """Which parts have something to go by: bool [..., V] of views -> bool [..., parts]; one of its views will do."""
     return torch.stack([present[..., list(places)].any(dim=-1) for places in parts], dim=-1)
 
 

@@ -16,7 +16,7 @@ VIEWS = "views.json"
 
 
 def needs(params: Params) -> dict[str, bool]:
-    """By name, whether the params ask for it: `media` and `faces` of the corpus, and what lies in sample/ and adapt/."""
+    """By name, whether the params ask for it: `media` and `faces` of the corpus, and what sample/ and adapt/ make."""
     models = {_plain(view.model) for view in params.views.values() if isinstance(view, AudioParams)}
     adapted = ADAPTED in models
     hubert = HUBERT in models or (adapted and _plain(params.adapt_audio.model) == HUBERT)

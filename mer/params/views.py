@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Discriminator, 
 
 from mer.params.base import MODALITIES, Modality
 from mer.params.extraction import AudioParams, CropParams, FaceParams, ImportParams, TextParams
+from mer.params.limits import shown
 
 IMPORTED = "import"
 KINDS: dict[str, type[AudioParams | FaceParams | TextParams | ImportParams]] = {
@@ -50,7 +51,7 @@ def kind_of(view: Any) -> str | None:
 def _named(views: Any) -> Any:
     """Views by name, each with its modality: one that is called as a modality is of that modality."""
     if not isinstance(views, Mapping):
-        raise ValueError("a mapping of views is needed, each with its name")
+        raise ValueError("views: a mapping of views is needed, each with its name")
     return {name: _with_modality(name, view) for name, view in views.items()}
 
 
@@ -58,33 +59,33 @@ def _with_modality(name: Any, view: Any) -> Any:
     if isinstance(view, BaseModel):
         return view
     if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise ValueError(f"view {name!r}: a name has letters, digits, - and _, at most 64")
+        raise ValueError(f"views: {str(name)[:80]!r}: a name has letters, digits, - and _, at most 64")
     if name in TAKEN:
-        raise ValueError(f"view '{name}': this name is taken; choose another")
+        raise ValueError(f"views.{name}: this name is taken; choose another")
     if not isinstance(view, Mapping):
-        raise ValueError(f"view '{name}': a mapping is needed, such as {{modality: face, encoder: /models/clip}}")
+        raise ValueError(f"views.{name}: a mapping is needed, such as {{modality: face, encoder: hog}}")
     view = {"modality": name, **view} if name in MODALITIES else dict(view)
     if view.get("modality") not in MODALITIES:
-        raise ValueError(f"view '{name}': 'modality' must be audio, face or text (got {view.get('modality')!r})")
+        raise ValueError(f"views.{name}: 'modality' must be audio, face or text (got {shown(view.get('modality'))})")
     if "source" in view and (clash := {"model", "encoder"} & view.keys()):
         raise ValueError(
-            f"view '{name}': either 'source' or '{min(clash)}', not both; to put an import in an encoder's place, leave "
-            f"that view out (-S '~views.{name}') and give the import another name"
+            f"views.{name}: either 'source' or '{min(clash)}', not both; to put an import in an encoder's place, "
+            f"leave that view out (-S '~views.{name}') and give the import another name"
         )
     shared = CropParams.model_fields.keys() - FaceParams.model_fields.keys()
     if view["modality"] == "face" and (given := sorted(shared & view.keys())):
-        raise ValueError(f"view '{name}': '{given[0]}' is for all face views; write faces.{given[0]}")
+        raise ValueError(f"views.{name}: '{given[0]}' is for all face views; write faces.{given[0]}")
     return view
 
 
 def _told_apart(views: dict[str, ViewParams]) -> dict[str, ViewParams]:
     if not views:
-        raise ValueError("at least one view is needed")
+        raise ValueError("views: at least one is needed")
     seen: dict[str, str] = {}
     for name in views:
         twin = seen.setdefault(name.lower(), name)
         if twin != name:
-            raise ValueError(f"views '{twin}' and '{name}' differ in case only; some file systems hold them for one")
+            raise ValueError(f"views: '{twin}' and '{name}' differ in case only; some file systems hold them for one")
     return views
 
 
@@ -113,7 +114,8 @@ def moved(values: Mapping[str, Any]) -> str | None:
     old = [name for name in MODALITIES if name in values]
     if not old:
         return None
-    views, faces = {}, {}
+    views: dict[str, dict[str, Any]] = {}
+    faces: dict[str, Any] = {}
     for name in old:
         given = values[name] if isinstance(values[name], Mapping) else {}
         for key, value in _changed(given, KINDS[name]):

@@ -129,9 +129,7 @@ class Batches:
         """View dropout on [S, B, V]: members of one seed draw the same, whatever their clips have."""
         assert self.views is not None
         share, views = self.model.view_dropout, self.views
-        drawn = [
-            torch.rand(present.shape[1:], generator=generator) >= share for generator in self.view_generators
-        ]
+        drawn = [torch.rand(present.shape[1:], generator=generator) >= share for generator in self.view_generators]
         return hide_views(present, views, self._of_seed(drawn))
 
     def _kept(self, shape: Sequence[int]) -> Tensor:

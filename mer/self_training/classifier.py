@@ -21,9 +21,7 @@ BASELINES: dict[str, Callable[..., nn.Module]] = {
 """By `model.kind`."""
 
 
-def make_classifier(
-    family: str, params: Params, views: Views, classes: int, encoders: Encoders | None
-) -> nn.Module:
+def make_classifier(family: str, params: Params, views: Views, classes: int, encoders: Encoders | None) -> nn.Module:
     """A member; the caller seeds torch.
 
     Args:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
 import numpy as np
 import torch
@@ -119,7 +120,7 @@ def _train_stack(
     for step in range(settings.steps):
         batch = batches(step)
         logits = every(stack, batch.features, batch.present, batch.keep)  # [S, B, heads, C]
-        loss = member_losses(logits + shift[:, None, None], batch, models[0].sees)
+        loss = member_losses(logits + shift[:, None, None], batch, cast(Sequence[Sequence[int]], models[0].sees))
         for value in stack.values():
             value.grad = None
         loss.sum().backward()
@@ -140,7 +141,7 @@ def _train_stack(
 
 def member_losses(logits: Tensor, batch: Batch, sees: Sequence[Sequence[int]]) -> Tensor:
     """Weighted cross-entropy of every member's batch, averaged over the heads that see something: [S, B, heads, C] to
-    [S]. Targets are probabilities [S, B, C], one for the class of a labeled clip; `sees` are the inputs of each head."""
+    [S]. Targets are probabilities [S, B, C], one for the class of a labeled clip; `sees` has each head's inputs."""
     entropy = -(batch.targets[:, :, None] * logits.log_softmax(dim=-1)).sum(dim=-1)  # [S, B, heads]
     seeing = presence(batch.present, sees).to(batch.weights)
     share = batch.weights / seeing.sum(dim=2).clamp(min=1) / batch.weights.shape[1]
