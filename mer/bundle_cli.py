@@ -12,7 +12,7 @@ app = typer.Typer(help="Pack, unpack, tell of and export a trained bundle.", no_
 BUNDLE = Path("data/models/bundle")
 Weights = Annotated[
     list[str] | None,
-    typer.Option(help="Where encoders lie now: audio=, face=, detector=, text= or asr= and a path; repeatable"),
+    typer.Option(help="Where encoders lie now: the name of a view, detector= or asr=, and a path; repeatable"),
 ]
 
 

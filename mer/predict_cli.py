@@ -57,7 +57,7 @@ def predict(
     workers: Annotated[int, typer.Option(min=0, max=1024, help="Processes; 0 means one a core")] = 0,
     weights: Annotated[
         list[str] | None,
-        typer.Option(help="Where encoders lie now: audio=, face=, detector=, text= or asr= and a path; repeatable"),
+        typer.Option(help="Where encoders lie now: the name of a view, detector= or asr=, and a path; repeatable"),
     ] = None,
 ) -> None:
     """Predict the emotion of new clips with a trained bundle."""
@@ -188,6 +188,8 @@ def _warn(predictor: Predictor, sources: Sequence[Source]) -> None:
     """What to know before believing the predictions, on stderr."""
     if predictor.warning is not None:
         print(predictor.warning, file=sys.stderr)
+    if predictor.missing:
+        print(f"without the imported views {', '.join(predictor.missing)}: no encoder makes them", file=sys.stderr)
     unknown = sum(source.group is None for source in sources)
     if predictor.by_group and unknown:
         print(

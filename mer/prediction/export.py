@@ -14,8 +14,9 @@ from mer.errors import MerError
 from mer.learning.inputs import Inputs, masked
 from mer.learning.standardise import PRIOR_CLIPS, Standardiser
 from mer.self_training.bundle import Bundle
+from mer.self_training.classifier import heads_of
 from mer.self_training.ensemble import mean_logits
-from mer.self_training.floor import columns, seen_by
+from mer.self_training.floor import columns, floor_parts
 from mer.self_training.voting import expert_presence
 
 CLIPS = 3
@@ -23,7 +24,7 @@ CLIPS = 3
 
 
 class Classifier(nn.Module):
-    """Takes float32 [N, D] of each modality, bool [N, M] of which are present and, in a bundle that standardises within
+    """Takes float32 [N, D] of each view, bool [N, V] of which are present and, in a bundle that standardises within
     groups, int64 [N] of group codes; gives float32 [N, C] of probabilities.
 
     Unlike `Bundle.predict`, a clip whose group is unknown has a code of its own, or shares one: there is no -1.
@@ -55,18 +56,15 @@ class Classifier(nn.Module):
         return self._vote(Inputs(standardised, present))
 
     def _vote(self, inputs: Inputs) -> Tensor:
-        bundle = self.bundle
-        parts = seen_by(len(inputs.features)) if bundle.linear else []
+        bundle, views = self.bundle, self.bundle.view.views
+        parts = list(floor_parts(views).values()) if bundle.linear else []
         logits = [expert.logits(columns(inputs, part)) for expert, part in zip(bundle.linear, parts, strict=True)]
-        heads = 0
         for family, members in bundle.members:
             frozen = bundle.frozen.get(family)
-            seen = inputs if frozen is None else masked(frozen(inputs.features), inputs)
-            found = members.forward(seen)
-            heads = found.shape[2]
-            logits.append(mean_logits(found))
-        present = expert_presence(inputs.present, bool(bundle.linear), len(bundle.members), heads)
-        return bundle.vote(torch.cat(logits), present)
+            encoded = frozen is not None and masked(frozen(inputs.features, inputs.present), frozen, inputs)
+            logits.append(mean_logits(members.forward(encoded or inputs)))
+            parts += heads_of(family, views).values()
+        return bundle.vote(torch.cat(logits), expert_presence(inputs.present, parts))
 
 
 def _standardised(fitted: Standardiser, x: Tensor, present: Tensor, codes: Tensor | None) -> Tensor:
@@ -93,8 +91,8 @@ def _within_groups(fitted: Standardiser, z: Tensor, present: Tensor, codes: Tens
 
 
 def export_onnx(bundle: Bundle, out: str | Path) -> None:
-    """Write the classifier; inputs are named by modality, `present` and `group`, the output `probabilities`. The names
-    of classes and modalities stand in the file's metadata.
+    """Write the classifier; inputs are named by view, `present` and `group`, the output `probabilities`. The names
+    of classes and views stand in the file's metadata.
 
     Raises:
         MerError: the package for it is missing, or the model does not export.
@@ -123,7 +121,7 @@ def export_onnx(bundle: Bundle, out: str | Path) -> None:
     assert program is not None
     proto = program.model_proto
     onnx.helper.set_model_props(
-        proto, {"classes": json.dumps(bundle.classes, ensure_ascii=False), "modalities": json.dumps(model.names)}
+        proto, {"classes": json.dumps(bundle.classes, ensure_ascii=False), "views": json.dumps(model.names)}
     )
     onnx.checker.check_model(proto)
     Path(out).write_bytes(proto.SerializeToString())

@@ -68,12 +68,12 @@ def predict_faces(predictor: Predictor, source: Source) -> list[Face]:
         MerError: the bundle does not look at faces, or an encoder is missing.
     """
     if "face" not in predictor.modalities:
-        raise MerError(f"{predictor.folder}: --faces all: this bundle looks at {', '.join(predictor.modalities)} alone")
+        raise MerError(f"{predictor.folder}: --faces all: this bundle looks at {', '.join(predictor.views)} alone")
     params = predictor.params
     predictor.ready()
     with Sandbox(params.decode) as sandbox:
         record = MediaRecord(clip_id=source.path, **sandbox.decode(source.file))
-    tracks = FaceCropper(params.face).crop_all(record.images(), record.timestamps)
+    tracks = FaceCropper(params.faces).crop_all(record.images(), record.timestamps)
     if not tracks:
         return []
     notes = tuple(f"{note.error}: {note.message}" for note in record.notes)

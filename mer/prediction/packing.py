@@ -42,7 +42,7 @@ def pack(folder: str | Path, out: str | Path, *, with_encoders: bool, weights: M
     with opened(folder) as folder:
         bundle = load_bundle(folder)
         made = read_provenance(bundle.extra, folder, weights)
-        taken = needed_weights(made.params, bundle.model.modalities) if with_encoders else {}
+        taken = needed_weights(made.params) if with_encoders else {}
         files = dict(_files(folder, PurePosixPath()))
         for name, path in taken.items():
             inside = PurePosixPath(PACKED) / name
@@ -99,7 +99,7 @@ def tell_weights(folder: Path) -> list[str]:
     bundle = load_bundle(folder)
     made = read_provenance(bundle.extra, folder, {})
     lines = []
-    for name, path in needed_weights(made.params, bundle.model.modalities).items():
+    for name, path in needed_weights(made.params).items():
         inside = packed_weights(folder, name) is not None
         where = "in the bundle" if inside else f"at {path}" if path.exists() else f"missing: not at {path}"
         lines.append(f"weights    {name}: {where}")

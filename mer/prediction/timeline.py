@@ -140,7 +140,7 @@ def _light(one: Extracted) -> Extracted:
 
 def _raws(predictor: Predictor, source: Source, cut: Sequence[Span], spool: BinaryIO) -> Iterator[Raw]:
     params = predictor.params
-    cropper = FaceCropper(params.face) if "face" in predictor.modalities else None
+    cropper = FaceCropper(params.faces) if "face" in predictor.modalities else None
     frames = _frames(predictor, source, cut) if cropper is not None and params.decode.frames else iter(())
     pending = next(frames, None)
     for number, span in enumerate(cut):

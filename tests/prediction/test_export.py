@@ -45,7 +45,7 @@ def test_the_file_predicts_what_the_bundle_predicts(kind: str, tmp_path: Path) -
     names = list(bundle.view.standardisers)
     about = session.get_modelmeta().custom_metadata_map
     assert json.loads(about["classes"]) == list(bundle.classes)
-    assert json.loads(about["modalities"]) == names
+    assert json.loads(about["views"]) == names
     rng = np.random.default_rng(0)
     for number in (1, 2, 17):
         rows = np.arange(number)

@@ -11,7 +11,7 @@ import pytest
 from mer.encoders.face.cropper import FaceCropper
 from mer.encoders.face.crops import FaceCrops
 from mer.errors import MerError
-from mer.params import FaceParams
+from mer.params import CropParams
 from mer.prediction.answer import Prediction
 from mer.prediction.faces import Face, predict_faces, write_faces
 from mer.prediction.predictor import Predictor
@@ -35,7 +35,7 @@ def two_faces() -> list[np.ndarray]:
 
 
 def test_every_face_is_followed_and_the_most_prominent_comes_first() -> None:
-    cropper = FaceCropper(FaceParams())
+    cropper = FaceCropper(CropParams())
     found = cropper.crop_all(two_faces(), [0.0, 1.0, 2.0, 3.0])
     left, right = found[0], next(one for one in found[1:] if one.boxes[:, 0].min() > 350)
     assert left.timestamps.tolist() == [0, 1, 2, 3]

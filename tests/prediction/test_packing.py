@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from mer import load_bundle
 from mer.cli import app
 from mer.errors import MerError
+from mer.params import FaceParams, origin
 from mer.prediction.packing import pack, unpack
 from mer.provenance import needed_weights, read_provenance
 from mer.self_training.bundle import load_bundle as load_classifier
@@ -48,12 +49,11 @@ def test_the_same_bundle_packs_to_the_same_bytes(bundle: Path, tmp_path: Path) -
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def with_audio(bundle: Path, folder: Path, model: str, **text: object) -> Path:
-    """The bundle, saying that it was trained with a speech encoder as well, which lies at `model`."""
-    shutil.copytree(bundle, folder)
+def saying(bundle: Path, folder: Path, **text: object) -> Path:
+    """The bundle, with other parameters of its text view."""
+    shutil.copytree(bundle, folder, dirs_exist_ok=True)
     about = json.loads((folder / "bundle.json").read_text())
-    about["extra"]["extraction"]["audio"]["model"] = model
-    about["extra"]["extraction"]["text"].update(text)
+    about["extra"]["extraction"]["views"]["text"].update(text)
     (folder / "bundle.json").write_text(json.dumps(about))
     return folder
 
@@ -63,12 +63,12 @@ def test_weights_that_travel_with_a_bundle_are_found_in_it(bundle: Path, tmp_pat
     encoder.mkdir()
     (encoder / "config.json").write_text("{}")
     (encoder / "model.safetensors").write_bytes(b"weights")
-    folder = with_audio(bundle, tmp_path / "b", str(tmp_path / "gone"), encoder=str(encoder))
+    folder = saying(bundle, tmp_path / "b", encoder=str(encoder))
     assert pack(folder, tmp_path / "b.mer", with_encoders=True, weights={}) == ["text"]
     unpack(tmp_path / "b.mer", tmp_path / "there")
     shutil.rmtree(encoder)
     made = read_provenance(load_classifier(tmp_path / "there").extra, tmp_path / "there", {})
-    assert made.params.text.encoder == str(tmp_path / "there/weights/text")
+    assert origin(made.params.views["text"]) == str(tmp_path / "there/weights/text")
     assert (tmp_path / "there/weights/text/model.safetensors").read_bytes() == b"weights"
     assert "weights    text: in the bundle" in mer("show", tmp_path / "b.mer")
     assert "missing: not at" in mer("show", folder)
@@ -83,27 +83,28 @@ def test_weights_that_travel_with_a_bundle_are_found_in_it(bundle: Path, tmp_pat
 def test_weights_of_one_file_are_found_as_that_file(bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "b/weights/detector").mkdir(parents=True)
     (tmp_path / "b/weights/detector/yunet.onnx").write_bytes(b"net")
-    folder = shutil.copytree(bundle, tmp_path / "b", dirs_exist_ok=True)
+    folder = saying(bundle, tmp_path / "b")
     made = read_provenance(load_classifier(folder).extra, folder, {})
-    assert made.params.face.detector_model == str(folder / "weights/detector/yunet.onnx")
-    assert needed_weights(made.params, ("face",)) == {"detector": folder / "weights/detector/yunet.onnx"}
+    assert made.params.faces.detector_model == str(folder / "weights/detector/yunet.onnx")
+    faces = made.params.model_copy(update={"views": {"face": FaceParams()}})
+    assert needed_weights(faces) == {"detector": folder / "weights/detector/yunet.onnx"}
 
 
 def test_weights_that_are_not_there_are_named(bundle: Path, tmp_path: Path) -> None:
-    folder = with_audio(bundle, tmp_path / "b", "x", encoder=str(tmp_path / "gone"))
+    folder = saying(bundle, tmp_path / "b", encoder=str(tmp_path / "gone"))
     with pytest.raises(MerError, match=r"the text weights are not at .*gone; say --weights text=PATH"):
         pack(folder, tmp_path / "b.mer", with_encoders=True, weights={})
     assert not (tmp_path / "b.mer").exists()
 
 
 def test_code_that_came_with_a_bundle_is_not_run(bundle: Path, tmp_path: Path) -> None:
-    folder = with_audio(bundle, tmp_path / "b", "x", encoder="/models/text", trust_remote_code=True)
+    folder = saying(bundle, tmp_path / "b", encoder="/models/text", trust_remote_code=True)
     (folder / "weights/text").mkdir(parents=True)
     (folder / "weights/text/config.json").write_text("{}")
     (folder / "weights/text/model.py").write_text("raise SystemExit")
     with pytest.raises(MerError, match="code that came with a bundle is not run"):
         load_bundle(folder)
-    assert load_bundle(folder, {"text": "/models/text"}).params.text.trust_remote_code
+    assert load_bundle(folder, {"text": "/models/text"}).params.views["text"].trust_remote_code  # type: ignore[union-attr]
 
 
 def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
