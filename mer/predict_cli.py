@@ -153,7 +153,8 @@ def _timelines(
     """Print or write the timeline of each film; the exit status."""
     from mer.errors import ClipError
     from mer.prediction.tiers import form_of, write
-    from mer.prediction.timeline import Cutting, timeline
+    from mer.prediction.timeline import timeline
+    from mer.prediction.utterances import Cutting
 
     for path in out:
         form_of(path)
