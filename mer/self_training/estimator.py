@@ -13,11 +13,12 @@ from torch import Tensor
 
 from mer.learning.inputs import ROWS, Inputs, View, encode
 from mer.model.mrccl import Encoders
-from mer.self_training.floor import blocks, columns
+from mer.self_training.classifier import heads_of
+from mer.self_training.floor import columns, linear_blocks
 from mer.self_training.members import Members
 from mer.self_training.ridge import Ridge
 from mer.self_training.stacking import Stack
-from mer.self_training.voting import head_rows
+from mer.self_training.voting import expert_presence
 
 
 @dataclass(frozen=True)
@@ -94,15 +95,14 @@ class Estimator:
         return self.scale.numbers(torch.cat([torch.zeros(0, len(self.targets)), *parts]), self.stack.radius)
 
     def _predict(self, inputs: Inputs) -> Tensor:
-        own = blocks(len(inputs.features)) if self.ridge else []
-        found = [expert(columns(inputs, part)).cpu() for expert, part in zip(self.ridge, own, strict=True)]
-        heads = 0
+        views = self.view.views
+        parts = list(linear_blocks(views).values()) if self.ridge else []
+        found = [expert(columns(inputs, part)).cpu() for expert, part in zip(self.ridge, parts, strict=True)]
         for family, members in self.members:
             outputs = members.logits(encode(self.frozen[family], inputs) if family in self.frozen else inputs)
-            heads = outputs.shape[2]
+            parts += heads_of(family, views).values()
             found.append(mean_outputs(outputs).cpu())
-        present = presence(inputs.present.cpu(), bool(self.ridge), len(self.members), heads)
-        return self.stack(torch.cat(found), present)
+        return self.stack(torch.cat(found), expert_presence(inputs.present.cpu(), parts))
 
     def tensors(self) -> dict[str, Tensor]:
         """To be saved beside those of `view` and `frozen`; all but the names of `about`."""
@@ -127,10 +127,3 @@ class Estimator:
 def mean_outputs(outputs: Tensor) -> Tensor:
     """[seeds, N, heads, K] -> the seeds' mean, [heads, N, K]."""
     return outputs.mean(dim=0).transpose(0, 1)
-
-
-def presence(present: Tensor, ridge: bool, members: int, heads: int) -> Tensor:
-    """Which clips each expert sees something of: bool [N, M] of modalities -> bool [E, N]."""
-    several, together = present.T, present.any(dim=1)[None]  # [M, N], [1, N]
-    floor = [together, several] if len(several) > 1 else [together]
-    return torch.cat([*floor * ridge, *head_rows(present, heads) * members])

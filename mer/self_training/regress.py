@@ -17,18 +17,18 @@ from torch import Tensor
 from mer.learning.determinism import deterministic, pick_device
 from mer.learning.features import FeatureSet, grouped, target_rows
 from mer.learning.inputs import Inputs
+from mer.model.views import Parts
 from mer.params import Params, SelfTrainParams
 from mer.pretraining.pretrain import Pretrained
 from mer.self_training.batches import LearningSet, Targets
 from mer.self_training.chains import BUNDLE, Chain, CrossFitting
-from mer.self_training.classifier import heads_of
 from mer.self_training.ensemble import Family, make_families
-from mer.self_training.estimator import Estimator, Numbers, Scale, fit_scale, mean_outputs, presence
-from mer.self_training.floor import blocks, columns
+from mer.self_training.estimator import Estimator, Numbers, Scale, fit_scale, mean_outputs
+from mer.self_training.floor import columns, linear_blocks
 from mer.self_training.members import Members, squared_losses, train_members
 from mer.self_training.ridge import SAFE, STRENGTHS, Ridge, fit_ridge
 from mer.self_training.stacking import Stack, decide_stack
-from mer.self_training.voting import STUDENTS
+from mer.self_training.voting import STUDENTS, expert_presence
 
 ROWS = 8192
 """Clips predicted at once."""
@@ -98,6 +98,7 @@ class Run:
     families: Sequence[Family]
     present: Tensor
     scales: Mapping[Chain, Scale]
+    blocks: Parts
     strengths: dict[tuple[Chain, int], int] = field(default_factory=dict)
 
     @property
@@ -106,14 +107,17 @@ class Run:
         return self.params.model.kind in ("mrccl", "logistic")
 
     def experts(self, rounds: Sequence[Round]) -> list[str]:
-        """`<family> <modality or fused>` of all experts, the floor's first."""
-        modalities = self.features.modalities
-        parts = ("fused", *modalities) if len(modalities) > 1 else tuple(modalities)
-        names = [f"{FLOOR} {part}" for part in parts] if self.linear else []
-        heads = heads_of(self.params.model.kind, modalities)
+        """`<family> <part>` of all experts, the floor's first."""
+        return [name for name, _ in self.parts(rounds)]
+
+    def parts(self, rounds: Sequence[Round]) -> list[tuple[str, list[int]]]:
+        """Every expert's name, and the places of the views that it sees."""
+        found = [(f"{FLOOR} {part}", places) for part, places in self.blocks.items()] if self.linear else []
         for one in rounds:
-            names += [f"{family.name}{STUDENTS * bool(one.number)} {h}" for family in self.families for h in heads]
-        return names
+            for family in self.families:
+                name = f"{family.name}{STUDENTS * bool(one.number)}"
+                found += [(f"{name} {head}", places) for head, places in family.heads.items()]
+        return found
 
     def scale(self, chain: Chain) -> Scale:
         """Of the numbers that the chain learns from."""
@@ -183,14 +187,18 @@ def _prepare(
     groups, labeled = _units(features.groups[fit.rows]), [one.take(fit.rows) for one in inputs]
     view_of = _choose_views(labeled, values, fit, scales, groups, settings.caution)
     views = {view: inputs[view] for view in sorted(set(view_of.values()))}
-    parts = blocks(len(features.modalities))
+    known = pretrained.views[0].views
+    parts = linear_blocks(known)
     fitted = {
-        view: [fit_ridge(columns(own.take(fit.rows), part), values, fit.folds, chains, STRENGTHS) for part in parts]
+        view: [
+            fit_ridge(columns(own.take(fit.rows), part), values, fit.folds, chains, STRENGTHS)
+            for part in parts.values()
+        ]
         for view, own in views.items()
     }
-    families = make_families(views, pretrained.views[0].widths, pretrained.encoders, params, len(names))
-    present = inputs[0].present
-    return Run(features, names, params, fit, values, groups, views, view_of, chains, fitted, families, present, scales)
+    families = make_families(views, known, pretrained.encoders, params, len(names))
+    of_floor = (views, view_of, chains, fitted, families, inputs[0].present, scales, parts)
+    return Run(features, names, params, fit, values, groups, *of_floor)
 
 
 def _units(groups: NDArray[np.object_]) -> NDArray[np.int64]:
@@ -296,7 +304,7 @@ def _strengths(run: Run, chain: Chain) -> list[int]:
     `caution` standard errors."""
     view, found = run.view_of[chain], []
     deciding = [one for one in run.fit.deciding(chain) if one[0] in run.view_of]
-    for block, part in enumerate(blocks(len(run.features.modalities))):
+    for block, part in enumerate(run.blocks.values()):
         if not deciding:
             found.append(SAFE)
             continue
@@ -322,7 +330,7 @@ def _predicted(
     own = run.views[view].take(rows)
     found = []
     if run.linear:
-        experts = zip(run.floor(chain, view, strengths), blocks(len(run.features.modalities)), strict=True)
+        experts = zip(run.floor(chain, view, strengths), run.blocks.values(), strict=True)
         found = [expert(columns(own, part)).cpu() for expert, part in experts]
     for one in rounds:
         for taught in one.taught:
@@ -332,8 +340,7 @@ def _predicted(
 
 
 def _presence(run: Run, rounds: Sequence[Round], rows: NDArray[np.int64]) -> Tensor:
-    heads = len(heads_of(run.params.model.kind, run.features.modalities))
-    return presence(run.present[rows].cpu(), run.linear, len(rounds) * len(run.families), heads)
+    return expert_presence(run.present[rows].cpu(), (places for _, places in run.parts(rounds)))
 
 
 def _decide(run: Run, rounds: tuple[Round, ...], chain: Chain, before: State | None) -> State:
