@@ -11,7 +11,7 @@ import pytest
 
 from tests.layouts.dialogues import Turn, write_session
 from tests.media.making import write_clip
-from tests.reliability.tiny import DVC, call, make_workspace
+from tests.reliability.tiny import DVC, call, commit, make_workspace
 
 pytestmark = pytest.mark.skipif(
     os.environ.get("MER_RELIABILITY") != "large", reason="runs the pipeline three times: MER_RELIABILITY=large"
@@ -57,7 +57,10 @@ def write(path: Path, level: float, **form: object) -> None:
 def test_a_corpus_goes_from_the_disk_to_the_report(tmp_path: Path, make) -> None:
     root = tmp_path / "corpus"
     layout = make(root)
-    workspace = make_workspace(tmp_path / "mer", root, corpus={"layout": "auto"})
+    workspace = make_workspace(tmp_path / "mer", root)
+    params = workspace / "params.yaml"
+    params.write_text(params.read_text().replace("layout: folder", "layout: auto"))
+    commit(workspace)
     said = call(workspace, *DVC, "repro", cache=tmp_path / "cache")
     assert f"recognised as {layout} by" in said
     metrics = json.loads((workspace / "metrics/evaluate.json").read_text())
