@@ -42,7 +42,7 @@ def link(stage: str, params: Params, folder: Path = FOLDER) -> None:
 def _labels(params: Params) -> Iterator[Path]:
     """A file of labels that is not in the corpus: what is in it is watched with it."""
     corpus = params.corpus
-    if corpus.layout == "folder":
+    if corpus.layout in ("folder", "auto"):
         path, root = Path(corpus.root, corpus.labels).resolve(), Path(corpus.root).resolve()
         if not path.is_relative_to(root):
             yield path

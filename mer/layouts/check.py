@@ -11,7 +11,7 @@ from mer.clips.tables import CORPUS_FOLD, TARGET
 from mer.errors import ClipError
 from mer.extraction.sources import readable_digest, real_root
 from mer.layouts import Corpus, read_corpus
-from mer.layouts.stubs import is_stub
+from mer.media.stubs import is_stub
 from mer.params import CorpusParams
 from mer.store.keys import FileDigests
 
