@@ -58,9 +58,9 @@ def _counts(corpus: Corpus) -> Iterator[str]:
 
 
 def _cell(table: pd.DataFrame | None, name: str, split: str) -> int:
-    if table is None or name not in table.index or split not in table.columns:
+    if table is None or split not in table.columns:
         return 0
-    return int(table.loc[name, split])
+    return next((int(count) for label, count in table[split].items() if label == name), 0)
 
 
 def _facts(corpus: Corpus) -> Iterator[str]:
