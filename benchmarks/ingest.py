@@ -18,7 +18,8 @@ from pathlib import Path
 
 ROWS = 130_000
 CODE = """
-import resource, sys, time
+import gc, resource, sys, time
+gc.disable()  # as the stage does
 sys.path.insert(0, sys.argv[2])
 from mer.params import parse_params
 from stages.ingest import ingest
