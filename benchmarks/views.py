@@ -1,6 +1,6 @@
 """What views are worth, and what they cost.
 
-    python -m benchmarks.views enjoyment    # MERTools' folders: frames and utterances, alone and together, 5-fold by person
+    python -m benchmarks.views enjoyment    # MERTools' folders, frames and utterances, 5-fold by participant
     python -m benchmarks.views noise        # a view of noise beside them, over ten draws
     python -m benchmarks.views cost         # seconds and memory by number of views, one epoch and one step
     python -m benchmarks.views cost --clips 130000 --views 9
@@ -57,7 +57,8 @@ def feature_set(views: Mapping[str, tuple[str, Array]], labels: pd.Series, group
 
 def score(features: FeatureSet, **sections: Mapping[str, Any]) -> float:
     """Weighted-F1 out of fold."""
-    params = parse_params({"model": {"modalities": list(features.modalities), "kind": "logistic"}, **sections})
+    model = {"modalities": list(features.modalities), "kind": "logistic", **sections.get("model", {})}
+    params = parse_params({**sections, "model": model})
     found = self_train(features, pretrain(features, params), params).predictions
     names = {name: i for i, name in enumerate(features.classes)}
     return weighted_f1(features.labels, found["predicted"].map(names).to_numpy(np.int64))
