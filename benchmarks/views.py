@@ -61,7 +61,8 @@ def score(features: FeatureSet, **sections: Mapping[str, Any]) -> float:
     params = parse_params({**sections, "model": model})
     found = self_train(features, pretrain(features, params), params).predictions
     names = {name: i for i, name in enumerate(features.classes)}
-    return weighted_f1(features.labels, found["predicted"].map(names).to_numpy(np.int64))
+    predicted = found["predicted"].map(names).to_numpy()
+    return weighted_f1(features.labels, np.asarray(predicted, np.int64))
 
 
 def read_enjoyment() -> tuple[dict[str, tuple[str, Array]], pd.Series, pd.Series]:
