@@ -51,6 +51,17 @@ def show(
 
 
 @app.command()
+def views(
+    path: Annotated[Path, typer.Argument(help="Metrics of a ranking; the last run's")] = Path("metrics/views.json"),
+) -> None:
+    """Rank the views: what each scores alone by an out-of-fold linear probe, its coverage, and the best pair."""
+    from mer.evaluation.view_ranking import table
+    from mer.foreign import read_json
+
+    print(table(read_json(path, f"{path}: run `dvc repro rank_views`")))
+
+
+@app.command()
 def report(
     against: Annotated[
         str | None, typer.Option(help="Predictions file, commit or experiment to say what changed against it")

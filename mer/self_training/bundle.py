@@ -61,14 +61,15 @@ class Votes:
 class Bundle:
     """Experts that vote on new clips.
 
-    `view` is how clips are standardised. `linear` are the floor's experts: see `mer.self_training.floor.floor_parts`.
-    `members` are those of each family and round, one
-    or more seeds; `frozen` the encoders of families that have none of their own. `extra` is the caller's own: how the
-    features were extracted, for one. `numbers` predicts targets, where it was trained on any; a bundle of targets alone
-    has no classes.
+    `view` is how clips are standardised; `looks_at` names the views that the experts look at. `linear` are the floor's
+    experts: see `mer.self_training.floor.floor_parts`. `members` are those of each family and round, one or more seeds;
+    `frozen` the encoders of families that have none of their own. `extra` is the caller's own: how the features were
+    extracted, for one. `numbers` predicts targets, where it was trained on any; a bundle of targets alone has no
+    classes.
     """
 
     view: View
+    looks_at: tuple[str, ...]
     linear: tuple[Linear, ...]
     members: tuple[tuple[str, Members], ...]
     frozen: Mapping[str, Encoders]
@@ -114,6 +115,8 @@ class Bundle:
         """As `predict`, with what every expert says."""
         self._check(features)
         inputs = self.view.inputs(features, present, groups, pick_device(self.model.device))
+        names = self.view.views.names
+        inputs = inputs.seen_through([place for place, name in enumerate(names) if name in self.looks_at])
         parts = [self._votes(inputs[start : start + ROWS]) for start in range(0, max(1, len(inputs)), ROWS)]
         return Votes(
             self.experts,
@@ -189,6 +192,7 @@ class Bundle:
         about = {
             "classes": list(self.classes),
             "view": about_view,
+            "looks_at": list(self.looks_at),
             "linear": len(self.linear),
             "members": [family for family, _ in self.members],
             "params": self.params.model_dump(mode="json", include={"model", "self_train"}),
@@ -200,7 +204,15 @@ class Bundle:
         (folder / "bundle.json").write_text(text + "\n", encoding="utf-8")
 
 
-KINDS: dict[str, type] = {"classes": list, "view": dict, "linear": int, "members": list, "params": dict, "extra": dict}
+KINDS: dict[str, type] = {
+    "classes": list,
+    "view": dict,
+    "looks_at": list,
+    "linear": int,
+    "members": list,
+    "params": dict,
+    "extra": dict,
+}
 """What bundle.json holds."""
 
 
@@ -241,6 +253,7 @@ def _assembled(about: Mapping[str, Any], tensors: Mapping[str, Tensor], source: 
     ]
     return Bundle(
         view=view,
+        looks_at=_looked_at(about["looks_at"], view, source),
         linear=tuple(Linear(**_part(tensors, f"linear.{e}.")) for e in range(about["linear"])),
         members=tuple(members),
         frozen=frozen,
@@ -278,6 +291,12 @@ def _estimator(
         stack=Stack(**_part(own, "stack.")),
         scale=Scale(own["scale.mean"].numpy(), own["scale.deviation"].numpy()),
     )
+
+
+def _looked_at(names: Sequence[Any], view: View, source: str) -> tuple[str, ...]:
+    if not names or not all(name in view.standardisers for name in names):
+        raise MerError(f"{source}: 'looks_at' does not name views of the bundle")
+    return tuple(names)
 
 
 def _try(bundle: Bundle) -> None:

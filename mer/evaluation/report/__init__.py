@@ -31,6 +31,7 @@ def _page(run: RunResults) -> str:
         *(_of_classes(run) if run.clips.classes else ()),
         *targets.sections(run.metrics, run.plots),
         robustness(run.robustness),
+        sections.views(run.views),
         sections.curves(run.curves),
         sections.pseudo_labels(run.rounds, run.pseudo_labels, run.clips.classes),
         sections.quarantine(run.quarantine),

@@ -73,6 +73,8 @@ class RunResults:
     changes: Changes | None = None
     robustness: pd.DataFrame = field(default_factory=pd.DataFrame)
     """A row a training and condition; none where the stage was off."""
+    views: Mapping[str, Any] = field(default_factory=dict)
+    """What `rank_views` wrote."""
 
 
 def read_results(
@@ -118,6 +120,7 @@ def read_results(
             explored=_explored(params, data, rows, left_out) if clips.classes else None,
             changes=changes,
             robustness=_read_if_there(metrics / "plots" / "robustness.csv"),
+            views=json.loads((metrics / "views.json").read_text(encoding="utf-8")),
         )
     except FileNotFoundError as error:
         raise MerError(f"{error.filename}: no such file; run the stages before the report") from None

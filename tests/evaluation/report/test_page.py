@@ -198,3 +198,9 @@ def test_clips_that_are_there_in_part_are_listed_after_those_that_failed(page, r
     assert "2 rows: 1 failed, 1 partial." in html
     assert "<td>partial</td><td>no_sound</td><td>12 packets, none of which gave samples</td>" in html
     assert html.index("moov atom not found") < html.index("12 packets, none of which gave samples")
+
+
+def test_views_are_ranked_with_what_the_best_pair_adds(results, tmp_path):
+    write_report(tmp_path / "index.html", results)
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert all(said in page for said in ("speech", "50.0%", "0.250 to 0.500", "speech + clip together", "+0.062"))
