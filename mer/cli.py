@@ -49,6 +49,17 @@ def show(
 
 
 @app.command()
+def views(
+    path: Annotated[Path, typer.Argument(help="Metrics of a ranking; the last run's")] = Path("metrics/views.json"),
+) -> None:
+    """Rank the views: what each scores alone by an out-of-fold linear probe, its coverage, and the best pair."""
+    from mer.evaluation.view_ranking import table
+    from mer.foreign import read_json
+
+    print(table(read_json(path, f"{path}: run `dvc repro rank_views`")))
+
+
+@app.command()
 def predict(
     files: Annotated[list[Path], typer.Argument(help="Video or audio files")],
     bundle: Annotated[Path, typer.Option(help="Trained bundle")] = Path("data/models/bundle"),
@@ -56,7 +67,7 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON a file")] = False,
     weights: Annotated[
         list[str] | None,
-        typer.Option(help="Where encoders lie now: audio=, face=, detector=, text= or asr= and a path; repeatable"),
+        typer.Option(help="Where encoders lie now: the name of a view, detector= or asr=, and a path; repeatable"),
     ] = None,
 ) -> None:
     """Predict the emotion of new clips with a trained bundle."""
@@ -67,6 +78,8 @@ def predict(
     predictor = Predictor(bundle, dict(map(_weights, weights or [])))
     if predictor.warning is not None:
         print(predictor.warning, file=sys.stderr)
+    if predictor.missing:
+        print(f"without the imported views {', '.join(predictor.missing)}: no encoder makes them", file=sys.stderr)
     failed = False
     for file in files:
         prediction = predictor.predict(file, transcript)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,10 @@ from mer.learning.tensors import read_tensors, write_tensors
 from mer.model.mrccl import Encoders
 from mer.params import ModelParams, Params, parse_params
 from mer.pretraining.pretrain import encoders_from, make_encoders, view_tensors, views_from
-from mer.self_training.classifier import make_classifier
+from mer.self_training.classifier import heads_of, make_classifier
 from mer.self_training.ensemble import mean_logits
 from mer.self_training.estimator import Estimator, Numbers, Scale
-from mer.self_training.floor import columns, seen_by
+from mer.self_training.floor import columns, floor_parts
 from mer.self_training.linear import Linear
 from mer.self_training.members import Members
 from mer.self_training.ridge import Ridge
@@ -36,14 +36,15 @@ from mer.self_training.voting import Vote, expert_presence
 class Bundle:
     """Experts that vote on new clips.
 
-    `view` is how clips are standardised. `linear` are the floor's experts: on all modalities and on each alone.
-    `members` are those of each family and round, one
-    or more seeds; `frozen` the encoders of families that have none of their own. `extra` is the caller's own: how the
-    features were extracted, for one. `numbers` predicts targets, where it was trained on any; a bundle of targets alone
-    has no classes.
+    `view` is how clips are standardised; `looks_at` names the views that the experts look at. `linear` are the floor's
+    experts: see `mer.self_training.floor.floor_parts`. `members` are those of each family and round, one or more seeds;
+    `frozen` the encoders of families that have none of their own. `extra` is the caller's own: how the features were
+    extracted, for one. `numbers` predicts targets, where it was trained on any; a
+    bundle of targets alone has no classes.
     """
 
     view: View
+    looks_at: tuple[str, ...]
     linear: tuple[Linear, ...]
     members: tuple[tuple[str, Members], ...]
     frozen: Mapping[str, Encoders]
@@ -67,8 +68,8 @@ class Bundle:
         """Class probabilities of N clips.
 
         Args:
-            features: float32 [N, D] of every modality that the model knows; others are not looked at.
-            present: bool [N] a modality.
+            features: float32 [N, D] of every view that the model knows; others are not looked at.
+            present: bool [N] a view.
             groups: names [N] (None where unknown), used where the view standardises within groups; the statistics of a
                 group are those of its clips in this call.
 
@@ -76,10 +77,12 @@ class Bundle:
             float32 [N, C], in the order of `classes`.
 
         Raises:
-            MerError: a modality is missing or has another width than in training.
+            MerError: a view is missing or has another width than in training.
         """
         self._check(features)
         inputs = self.view.inputs(features, present, groups, pick_device(self.model.device))
+        names = self.view.views.names
+        inputs = inputs.seen_through([place for place, name in enumerate(names) if name in self.looks_at])
         starts = range(0, len(inputs), ROWS)
         parts = [self._predict(inputs[start : start + ROWS]).numpy() for start in starts]
         return np.concatenate([np.zeros((0, len(self.classes)), np.float32), *parts])
@@ -106,15 +109,14 @@ class Bundle:
     def _predict(self, inputs: Inputs) -> Tensor:
         if not self.classes:
             return torch.zeros(len(inputs), 0)
-        parts = seen_by(len(inputs.features)) if self.linear else []
+        views = self.view.views
+        parts = list(floor_parts(views).values()) if self.linear else []
         logits = [expert.logits(columns(inputs, part)).cpu() for expert, part in zip(self.linear, parts, strict=True)]
-        heads = 0
         for family, members in self.members:
             found = members.logits(encode(self.frozen[family], inputs) if family in self.frozen else inputs)
-            heads = found.shape[2]
             logits.append(mean_logits(found).cpu())
-        present = expert_presence(inputs.present.cpu(), bool(self.linear), len(self.members), heads)
-        return self.vote(torch.cat(logits), present)
+            parts += heads_of(family, views).values()
+        return self.vote(torch.cat(logits), expert_presence(inputs.present.cpu(), parts))
 
     def save(self, folder: str | Path) -> None:
         """Write the folder; the same bundle gives the same bytes."""
@@ -136,6 +138,7 @@ class Bundle:
         about = {
             "classes": list(self.classes),
             "view": about_view,
+            "looks_at": list(self.looks_at),
             "linear": len(self.linear),
             "members": [family for family, _ in self.members],
             "params": self.params.model_dump(mode="json", include={"model", "self_train"}),
@@ -147,7 +150,15 @@ class Bundle:
         (folder / "bundle.json").write_text(text + "\n", encoding="utf-8")
 
 
-KINDS: dict[str, type] = {"classes": list, "view": dict, "linear": int, "members": list, "params": dict, "extra": dict}
+KINDS: dict[str, type] = {
+    "classes": list,
+    "view": dict,
+    "looks_at": list,
+    "linear": int,
+    "members": list,
+    "params": dict,
+    "extra": dict,
+}
 """What bundle.json holds."""
 
 
@@ -180,7 +191,7 @@ def _assembled(about: Mapping[str, Any], tensors: Mapping[str, Tensor], source: 
     frozen = {
         family: encoders
         for family in [*about["members"], *([] if numbers is None else numbers["members"])]
-        if (encoders := encoders_from(tensors, f"frozen.{family}.", view.widths, params.model)) is not None
+        if (encoders := encoders_from(tensors, f"frozen.{family}.", view.views, params.model)) is not None
     }
     members = [
         (family, _members(_part(tensors, f"members.{i}."), family, view, params, len(classes), family in frozen))
@@ -188,6 +199,7 @@ def _assembled(about: Mapping[str, Any], tensors: Mapping[str, Tensor], source: 
     ]
     return Bundle(
         view=view,
+        looks_at=_looked_at(about["looks_at"], view, source),
         linear=tuple(Linear(**_part(tensors, f"linear.{e}.")) for e in range(about["linear"])),
         members=tuple(members),
         frozen=frozen,
@@ -224,13 +236,20 @@ def _estimator(
         frozen={family: encoders for family, encoders in frozen.items() if family in about["members"]},
         stack=Stack(**_part(own, "stack.")),
         scale=Scale(own["scale.mean"].numpy(), own["scale.deviation"].numpy()),
+        looks_at=_looked_at(about["looks_at"], view, source),
     )
+
+
+def _looked_at(names: Sequence[Any], view: View, source: str) -> tuple[str, ...]:
+    if not names or not all(name in view.standardisers for name in names):
+        raise MerError(f"{source}: 'looks_at' does not name views of the bundle")
+    return tuple(names)
 
 
 def _try(bundle: Bundle) -> None:
     """Predict a clip whose features are all zero: parts that do not fit each other raise here, or give no numbers."""
     standardisers = bundle.view.standardisers
-    if set(standardisers) != set(bundle.model.modalities):
+    if set(bundle.view.views.modalities) != set(bundle.model.modalities):
         raise ValueError("its modalities are not those of its params")
     features = {name: np.zeros((1, len(fitted.mean)), np.float32) for name, fitted in standardisers.items()}
     model = bundle.model.model_copy(update={"device": "cpu"})  # a bundle may be told of where there is no GPU
@@ -253,7 +272,7 @@ def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def _members(stack: dict[str, Tensor], family: str, view: View, params: Params, classes: int, frozen: bool) -> Members:
-    encoders = make_encoders(view.widths, params.model) if family.startswith("mrccl") and not frozen else None
-    architecture = make_classifier(family, params, view.widths, classes, encoders).requires_grad_(False)
+    encoders = make_encoders(view.views, params.model) if family.startswith("mrccl") and not frozen else None
+    architecture = make_classifier(family, params, view.views, classes, encoders).requires_grad_(False)
     stack = {name: stack[name] for name in architecture.state_dict()}
     return Members(architecture, stack, np.zeros((len(next(iter(stack.values()))), 0)))
