@@ -46,14 +46,14 @@ def evaluate_elsewhere(
     corpus = corpus.model_copy(update={"target": targets or None})
     found = read_corpus(corpus, prefer=made.params.transcribe.prefer)
     judged = judged_clips(found, bundle.classes, targets, names)
-    rows, modalities = judged.rows, bundle.model.modalities
+    rows, views = judged.rows, bundle.view.views.names
     digests = list(file_digests(corpus.root, list(rows["path"])))
     clips = rows[["clip_id", "path"]].assign(sha256=pd.Series(digests, index=rows.index, dtype="str"))
     said = zip(rows["clip_id"], rows["transcript"], strict=True)
     texts = {clip_id: text if isinstance(text, str) else None for clip_id, text in said}
     with tempfile.TemporaryDirectory(prefix="mer-evaluate-") as scratch:
         media = decoded(clips, Path(corpus.root), made.params, Path(scratch))
-        tables = encoded(media, texts, made, modalities, folder / "text")
+        tables = encoded(media, texts, made, views, folder)
     features = {name: table.embeddings for name, table in tables.items()}
     present = {name: table.ok for name, table in tables.items()}
     groups = rows["group"].astype(object).where(rows["group"].notna(), None).to_numpy(dtype=object)

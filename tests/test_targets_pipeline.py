@@ -12,16 +12,18 @@ import pytest
 from typer.testing import CliRunner
 
 from mer.cli import app
+from mer.extraction.views import extract_view
 from mer.params import parse_params
 from tests.media.making import write_clip
 
 CLIPS = 30
 STAGES = {
+    "needed": "main",
     "ingest": "ingest",
     "split": "split",
     "decode": "decode",
     "transcribe": "transcribe",
-    "extract_text": "extract",
+    "text": "",
     "pretrain": "main",
     "self_train": "main",
     "robustness": "main",
@@ -31,7 +33,7 @@ STAGES = {
 SECTIONS = {
     "compute": {"workers": 1},
     "decode": {"frames": 0},
-    "text": {"dimensions": 6},
+    "views": {"text": {"modality": "text", "dimensions": 6}},
     "model": {"modalities": ["text"], "width": 8, "heads": 2, "normalise": ["corpus"], "components": 8},
     "pretrain": {"epochs": 1, "held_out": 0},
     "self_train": {"rounds": 1, "steps": 20, "batch_size": 8},
@@ -71,7 +73,10 @@ def run_fixture(request, tmp_path_factory):
         patch.chdir(folder)
         patch.setenv("MER_CACHE", str(folder / "cache"))
         for stage, function in STAGES.items():
-            getattr(importlib.import_module(f"stages.{stage}"), function)(params)
+            if stage == "text":
+                extract_view("text", params)
+            else:
+                getattr(importlib.import_module(f"stages.{stage}"), function)(params)
         yield request.param
 
 

@@ -14,20 +14,21 @@ import pandas as pd
 from mer.encoders.base import Encoder
 from mer.encoders.text.load import load_text_encoder
 from mer.encoders.text.tfidf import TfidfTextEncoder
+from mer.errors import MerError
 from mer.extraction.audio import extract_audio
+from mer.extraction.contents import read_contents, write_contents
+from mer.extraction.crops import crop_faces
 from mer.extraction.decode import decode_corpus
 from mer.extraction.face import extract_face
-from mer.extraction.features import EncoderWorker, for_device, write_features
+from mer.extraction.features import EncoderWorker, View, for_device, write_features
 from mer.extraction.media import Media
-from mer.extraction.per_clip import Content, Limits, Place
-from mer.extraction.settings import deciding
-from mer.extraction.text import BATCH_CLIPS, NAME
+from mer.extraction.per_clip import Content, Place
+from mer.extraction.text import BATCH_CLIPS
 from mer.extraction.transcript_table import read_transcripts
 from mer.extraction.transcripts import transcribe_corpus
-from mer.params import Params, TextParams
+from mer.params import AudioParams, ComputeParams, FaceParams, ImportParams, Params, TextParams
 from mer.provenance import Provenance
-from mer.store.keys import digest
-from mer.store.manifest import Made, read_manifest
+from mer.store.manifest import read_manifest
 from mer.store.tables import UtteranceTable, read_utterances
 
 Texts = Mapping[str, str | None]
@@ -41,33 +42,41 @@ def decoded(clips: pd.DataFrame, root: Path, params: Params, data: Path) -> Medi
 
 
 def encoded(
-    media: Media, texts: Texts, made: Provenance, modalities: Sequence[str], fitted_text: Path
+    media: Media, texts: Texts, made: Provenance, views: Sequence[str], folder: Path
 ) -> dict[str, UtteranceTable]:
-    """Features of decoded clips by modality, rows in the order of the clips.
+    """Features of decoded clips by view, rows in the order of the clips.
 
     Args:
         media: of the clips; tables go to the folder of its place.
         texts: what is known to be said in each clip.
         made: what the bundle says of its encoders: these are used, and held against it.
-        modalities: those that the bundle looks at.
-        fitted_text: folder of the text encoder that the bundle's corpus made.
+        views: those to make.
+        folder: of the bundle: it holds the text encoders that the bundle's corpus made.
 
     Raises:
-        MerError: an encoder is missing or is not the bundle's; or see `run_per_clip`.
+        MerError: an encoder is missing or is not the bundle's, or a view was imported; or see `run_per_clip`.
     """
     params, place, compute = made.params, media.place, media.compute
-    if "audio" in modalities:
-        extract_audio(media, params.audio, compute, place)
-    if "face" in modalities:
-        extract_face(media, params.face, compute, place)
-    if "text" in modalities:
-        transcribe_corpus(texts, media, params.transcribe, compute, place)
-        _encode_texts(read_transcripts(place.data / "transcripts.parquet"), params, fitted_text, place)
-    checked = {"audio": ["audio"], "face": ["face_crops", "face"], "text": ["transcripts", "text"]}
-    for name in modalities:
-        for step in checked[name]:
-            made.check(step, read_manifest(place.manifest(step)).made)
-    return {name: read_utterances(place.data / "features" / name / "utterance.parquet") for name in modalities}
+    sections = {name: params.views[name] for name in views}
+    write_contents(place.data, "audio", media.digests("audio_sha256"))
+    if any(isinstance(view, FaceParams) for view in sections.values()):
+        crop_faces(media, params.faces, compute)
+        made.check("face_crops", read_manifest(place.manifest("face_crops")).made)
+    if any(isinstance(view, TextParams) for view in sections.values()):
+        transcribe_corpus(texts, media, params.transcribe, compute, place, set())
+        made.check("transcripts", read_manifest(place.manifest("transcripts")).made)
+    for name, view in sections.items():
+        if isinstance(view, ImportParams):
+            raise MerError(f"views.{name}: its features were imported, and of these clips there are none")
+        if isinstance(view, AudioParams):
+            extract_audio(name, media, view, compute)
+        elif isinstance(view, FaceParams):
+            extract_face(name, media, view, params.faces, compute)
+        else:
+            texts_of = read_transcripts(place.data / "transcripts.parquet")
+            _encode_texts(name, texts_of, view, compute, folder / name, place)
+        made.check(name, read_manifest(place.manifest(name)).made)
+    return {name: read_utterances(place.data / "features" / name / "utterance.parquet") for name in views}
 
 
 def tolerant(params: Params) -> Params:
@@ -78,26 +87,18 @@ def tolerant(params: Params) -> Params:
     return params.model_copy(update={"decode": params.decode.model_copy(update={"max_failed": 1.0})})
 
 
-def _encode_texts(texts: Mapping[str, str], params: Params, fitted: Path, place: Place) -> None:
-    load = _text_encoder(params.text, fitted)
-    encoder = load()
+def _encode_texts(
+    name: str, texts: Mapping[str, str], params: TextParams, compute: ComputeParams, fitted: Path, place: Place
+) -> None:
+    load = _text_encoder(params, fitted)
 
     def contents(clip_ids: Sequence[str]) -> Iterator[tuple[str, str]]:
         return ((clip_id, texts[clip_id]) for clip_id in clip_ids)
 
     worker: EncoderWorker[str, str] = EncoderWorker(load, str)
-    write_features(
-        NAME,
-        Made("extract_text", encoder.fingerprint, params.text.encoder, deciding(params.text)),
-        encoder.dimensions,
-        Content({clip_id: digest(text) if text.strip() else None for clip_id, text in texts.items()}, contents),
-        worker,
-        Limits("text", params.text.max_failed, params.text.max_lost),
-        for_device(params.compute, params.text.device),
-        place,
-        batch_size=BATCH_CLIPS,
-        with_frames=False,
-    )
+    content = Content(read_contents(place.data, "text"), contents)
+    device = for_device(compute, params.device)
+    write_features(View(name, params, load()), content, worker, device, place, batch_size=BATCH_CLIPS)
 
 
 def _text_encoder(params: TextParams, fitted: Path) -> Callable[[], Encoder[str]]:

@@ -48,23 +48,24 @@ class Scene:
     noises: Noises
     texts: Mapping[str, str | None]
     transcripts: Mapping[str, str]
-    fitted_text: Path
+    folder: Path
 
     def under(self, condition: Condition, rows: NDArray[np.int64]) -> tuple[Features, Present]:
         """Features and presence of some clips in a condition; what it does not touch is the run's own."""
         features = {name: x[rows] for name, x in self.features.features.items()}
         present = {name: there[rows] for name, there in self.features.present.items()}
         touched = set(condition.touches)
+        of = {name: self.features.modality_of(name) for name in features}
         if "audio" in touched and self.hears:
             touched.add("text")  # what the recogniser hears through the noise
-        for name, table in self._extracted(condition, rows, [m for m in features if m in touched]).items():
+        for name, table in self._extracted(condition, rows, [v for v in features if of[v] in touched]).items():
             features[name], present[name] = table.embeddings, table.ok
-        for name in condition.absent:
+        for name in [view for view in features if of[view] in condition.absent]:
             features[name], present[name] = np.zeros_like(features[name]), np.zeros(len(rows), bool)
         return features, present
 
-    def _extracted(self, condition: Condition, rows: NDArray[np.int64], modalities: Sequence[str]) -> dict[str, Any]:
-        if not modalities:
+    def _extracted(self, condition: Condition, rows: NDArray[np.int64], views: Sequence[str]) -> dict[str, Any]:
+        if not views:
             return {}
         ids = [str(clip_id) for clip_id in self.features.clip_ids[rows]]
         if condition.kind == WORDS:
@@ -73,7 +74,7 @@ class Scene:
             texts = {clip_id: self.texts[clip_id] for clip_id in ids}
         with tempfile.TemporaryDirectory(prefix="mer-robustness-") as scratch:
             media = CorruptedMedia(self.media, condition, ids, Path(scratch), self.quality)
-            return dict(encoded(media, texts, self.made, modalities, self.fitted_text))
+            return dict(encoded(media, texts, self.made, views, self.folder))
 
 
 def robustness(params: Params, data: Path = Path("data")) -> pd.DataFrame:
@@ -129,7 +130,7 @@ def _scene(params: Params, data: Path) -> Scene:
         noises,
         read_texts(data / "corpus_text.parquet"),
         read_transcripts(data / "transcripts.parquet"),
-        folder / "text",
+        folder,
     )
 
 
@@ -159,7 +160,7 @@ def with_noisy_copies(scene: Scene) -> FeatureSet:
     features, wanted = scene.features, scene.wanted
     rows = np.flatnonzero(features.split == "labeled")
     kinds = [*wanted.noise, *(["files"] if wanted.noise_files else [])]
-    if "audio" not in features.features or not kinds:
+    if "audio" not in features.modalities or not kinds:
         raise MerError("'robustness.training': training with noise needs the modality audio, and a kind of noise")
     deals = [(kind, snr) for snr in wanted.train_snr for kind in kinds]
     copied = {name: x[rows].copy() for name, x in features.features.items()}

@@ -290,6 +290,7 @@ def _estimator(
         frozen={family: encoders for family, encoders in frozen.items() if family in about["members"]},
         stack=Stack(**_part(own, "stack.")),
         scale=Scale(own["scale.mean"].numpy(), own["scale.deviation"].numpy()),
+        looks_at=_looked_at(about["looks_at"], view, source),
     )
 
 

@@ -13,12 +13,16 @@ from torch import Tensor
 
 from mer.learning.inputs import ROWS, Inputs, View, encode
 from mer.model.mrccl import Encoders
+from mer.model.views import Parts, Views
 from mer.self_training.classifier import heads_of
-from mer.self_training.floor import columns, linear_blocks
+from mer.self_training.floor import FLOOR as CLASS_FLOOR
+from mer.self_training.floor import columns, floor_parts
 from mer.self_training.members import Members
 from mer.self_training.ridge import Ridge
 from mer.self_training.stacking import Stack
 from mer.self_training.voting import expert_presence
+
+FLOOR = "ridge"
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,8 @@ def fit_scale(values: NDArray[np.float64]) -> Scale:
 
 @dataclass(frozen=True)
 class Estimator:
-    """Experts whose predictions of `targets` are combined; `view` is how clips are standardised.
+    """Experts whose predictions of `targets` are combined; `view` is how clips are standardised, `looks_at` the
+    views that the experts look at.
 
     `ridge` are the floor's experts, on all modalities and on each alone. `members` are those of each family and round;
     `frozen` the encoders of families that have none of their own.
@@ -80,6 +85,7 @@ class Estimator:
     frozen: Mapping[str, Encoders]
     stack: Stack
     scale: Scale
+    looks_at: tuple[str, ...]
 
     def predict(
         self,
@@ -90,18 +96,20 @@ class Estimator:
     ) -> Numbers:
         """Numbers of N clips; see `Bundle.predict` for what goes in."""
         inputs = self.view.inputs(features, present, groups, device)
+        names = self.view.views.names
+        inputs = inputs.seen_through([place for place, name in enumerate(names) if name in self.looks_at])
         starts = range(0, len(inputs), ROWS)
         parts = [self._predict(inputs[start : start + ROWS]) for start in starts]
         return self.scale.numbers(torch.cat([torch.zeros(0, len(self.targets)), *parts]), self.stack.radius)
 
     def _predict(self, inputs: Inputs) -> Tensor:
         views = self.view.views
-        parts = list(linear_blocks(views).values()) if self.ridge else []
+        parts = list(ridge_parts(views).values()) if self.ridge else []
         found = [expert(columns(inputs, part)).cpu() for expert, part in zip(self.ridge, parts, strict=True)]
         for family, members in self.members:
             outputs = members.logits(encode(self.frozen[family], inputs) if family in self.frozen else inputs)
-            parts += heads_of(family, views).values()
             found.append(mean_outputs(outputs).cpu())
+            parts += heads_of(family, views).values()
         return self.stack(torch.cat(found), expert_presence(inputs.present.cpu(), parts))
 
     def tensors(self) -> dict[str, Tensor]:
@@ -119,6 +127,7 @@ class Estimator:
         """Plain values to be saved."""
         return {
             "targets": list(self.targets),
+            "looks_at": list(self.looks_at),
             "ridge": len(self.ridge),
             "members": [family for family, _ in self.members],
         }
@@ -127,3 +136,10 @@ class Estimator:
 def mean_outputs(outputs: Tensor) -> Tensor:
     """[seeds, N, heads, K] -> the seeds' mean, [heads, N, K]."""
     return outputs.mean(dim=0).transpose(0, 1)
+
+
+def ridge_parts(views: Views) -> Parts:
+    """`<family> <part>` of each ridge expert, and the places of the views that it sees: as the floor of classes has
+    them, without the plain one."""
+    parts = list(floor_parts(views).items())[1:]
+    return {name.replace(CLASS_FLOOR, FLOOR, 1): places for name, places in parts}

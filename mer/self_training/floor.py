@@ -157,14 +157,11 @@ class Floor:
 
 def floor_parts(views: Views) -> Parts:
     """`<family> <part>` of each expert of the floor, and the places of the views that it sees: the plain one all, then
-    as `linear_blocks`."""
-    return {f"{PLAIN} fused": views.all, **{f"{FLOOR} {name}": places for name, places in linear_blocks(views).items()}}
-
-
-def linear_blocks(views: Views) -> Parts:
-    """What each expert of a floor sees: all views, each modality, and each of several views of a modality."""
+    all, each modality, and each of several views of a modality."""
     parts = {**views.modality_parts, **views.single}
-    return {"fused": parts.pop("fused"), **parts} if "fused" in parts else parts
+    if "fused" in parts:
+        parts = {"fused": parts.pop("fused"), **parts}
+    return {f"{PLAIN} fused": views.all, **{f"{FLOOR} {name}": places for name, places in parts.items()}}
 
 
 def calibrated_scores(logits: Tensor, labels: NDArray[np.int64], log_prior: Tensor, expected: Tensor) -> Tensor:

@@ -17,23 +17,22 @@ from torch import Tensor
 from mer.learning.determinism import deterministic, pick_device
 from mer.learning.features import FeatureSet, grouped, target_rows
 from mer.learning.inputs import Inputs
-from mer.model.views import Parts
+from mer.model.views import Views
 from mer.params import Params, SelfTrainParams
 from mer.pretraining.pretrain import Pretrained
 from mer.self_training.batches import LearningSet, Targets
 from mer.self_training.chains import BUNDLE, Chain, CrossFitting
 from mer.self_training.ensemble import Family, make_families
-from mer.self_training.estimator import Estimator, Numbers, Scale, fit_scale, mean_outputs
-from mer.self_training.floor import columns, linear_blocks
+from mer.self_training.estimator import Estimator, Numbers, Scale, fit_scale, mean_outputs, ridge_parts
+from mer.self_training.floor import columns
 from mer.self_training.members import Members, squared_losses, train_members
 from mer.self_training.ridge import SAFE, STRENGTHS, Ridge, fit_ridge
 from mer.self_training.stacking import Stack, decide_stack
+from mer.self_training.subsets import choose_subsets
 from mer.self_training.voting import STUDENTS, expert_presence
 
 ROWS = 8192
 """Clips predicted at once."""
-
-FLOOR = "ridge"
 
 
 @dataclass(frozen=True)
@@ -87,6 +86,8 @@ class Run:
 
     features: FeatureSet
     names: tuple[str, ...]
+    known: Views
+    looks_at: tuple[str, ...]
     params: Params
     fit: CrossFitting
     values: NDArray[np.float64]
@@ -98,7 +99,6 @@ class Run:
     families: Sequence[Family]
     present: Tensor
     scales: Mapping[Chain, Scale]
-    blocks: Parts
     strengths: dict[tuple[Chain, int], int] = field(default_factory=dict)
 
     @property
@@ -110,14 +110,19 @@ class Run:
         """`<family> <part>` of all experts, the floor's first."""
         return [name for name, _ in self.parts(rounds)]
 
-    def parts(self, rounds: Sequence[Round]) -> list[tuple[str, list[int]]]:
+    def parts(self, rounds: Sequence[Round]) -> list[tuple[str, Sequence[int]]]:
         """Every expert's name, and the places of the views that it sees."""
-        found = [(f"{FLOOR} {part}", places) for part, places in self.blocks.items()] if self.linear else []
+        parts: list[tuple[str, Sequence[int]]] = list(ridge_parts(self.known).items()) if self.linear else []
         for one in rounds:
             for family in self.families:
                 name = f"{family.name}{STUDENTS * bool(one.number)}"
-                found += [(f"{name} {head}", places) for head, places in family.heads.items()]
-        return found
+                parts += [(f"{name} {head}", places) for head, places in family.heads.items()]
+        return parts
+
+    @property
+    def blocks(self) -> list[Sequence[int]]:
+        """The places of the views that each ridge expert sees."""
+        return list(ridge_parts(self.known).values())
 
     def scale(self, chain: Chain) -> Scale:
         """Of the numbers that the chain learns from."""
@@ -180,25 +185,46 @@ def _prepare(
 ) -> Run:
     """Choose every chain's view, and fit the floor."""
     device, settings = pick_device(params.model.device), params.self_train
-    inputs = [view.inputs(features.features, features.present, features.groups, device) for view in pretrained.views]
+    known = pretrained.views[0].views
+    subset = choose_subsets([], {BUNDLE: 0}, known, fit, 0, _without_search(settings))[BUNDLE]
+    clips = (features.features, features.present, features.groups)
+    inputs = [view.inputs(*clips, device).seen_through(subset) for view in pretrained.views]
     values = np.stack([features.targets[name] for name in names], axis=1)[fit.rows]
     chains = fit.chains(2 + rounds)
     scales = {chain: fit_scale(values[fit.learned(chain)]) for chain in chains}
     groups, labeled = _units(features.groups[fit.rows]), [one.take(fit.rows) for one in inputs]
     view_of = _choose_views(labeled, values, fit, scales, groups, settings.caution)
     views = {view: inputs[view] for view in sorted(set(view_of.values()))}
-    known = pretrained.views[0].views
-    parts = linear_blocks(known)
+    parts = list(ridge_parts(known).values())
     fitted = {
-        view: [
-            fit_ridge(columns(own.take(fit.rows), part), values, fit.folds, chains, STRENGTHS)
-            for part in parts.values()
-        ]
+        view: [fit_ridge(columns(own.take(fit.rows), part), values, fit.folds, chains, STRENGTHS) for part in parts]
         for view, own in views.items()
     }
     families = make_families(views, known, pretrained.encoders, params, len(names))
-    of_floor = (views, view_of, chains, fitted, families, inputs[0].present, scales, parts)
-    return Run(features, names, params, fit, values, groups, *of_floor)
+    present = inputs[0].present
+    looks_at = tuple(known.names[place] for place in subset)
+    return Run(
+        features,
+        names,
+        known,
+        looks_at,
+        params,
+        fit,
+        values,
+        groups,
+        views,
+        view_of,
+        chains,
+        fitted,
+        families,
+        present,
+        scales,
+    )
+
+
+def _without_search(settings: SelfTrainParams) -> SelfTrainParams:
+    """Regression looks at all views, or at those that the params name; it does not search."""
+    return settings.model_copy(update={"views": "all"}) if settings.views == "auto" else settings
 
 
 def _units(groups: NDArray[np.object_]) -> NDArray[np.int64]:
@@ -304,7 +330,7 @@ def _strengths(run: Run, chain: Chain) -> list[int]:
     `caution` standard errors."""
     view, found = run.view_of[chain], []
     deciding = [one for one in run.fit.deciding(chain) if one[0] in run.view_of]
-    for block, part in enumerate(run.blocks.values()):
+    for block, part in enumerate(run.blocks):
         if not deciding:
             found.append(SAFE)
             continue
@@ -330,7 +356,7 @@ def _predicted(
     own = run.views[view].take(rows)
     found = []
     if run.linear:
-        experts = zip(run.floor(chain, view, strengths), run.blocks.values(), strict=True)
+        experts = zip(run.floor(chain, view, strengths), run.blocks, strict=True)
         found = [expert(columns(own, part)).cpu() for expert, part in experts]
     for one in rounds:
         for taught in one.taught:
@@ -421,6 +447,7 @@ def _results(run: Run, pretrained: Pretrained, states: Mapping[Chain, State]) ->
         frozen={family.name: family.frozen for family in run.families if family.frozen is not None},
         stack=state.stack,
         scale=run.scale(BUNDLE),
+        looks_at=run.looks_at,
     )
     found = _numbers(run, states, BUNDLE, np.arange(len(features)))
     for fold in run.fit.used:

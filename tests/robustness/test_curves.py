@@ -14,6 +14,7 @@ from mer.errors import MerError
 from mer.evaluation.report.robustness import robustness as report_section
 from mer.evaluation.robustness import COLUMNS, robustness_curves
 from mer.extraction.media import open_media
+from mer.extraction.views import extract_view
 from mer.params import parse_params
 from mer.robustness.conditions import Condition
 from mer.robustness.curves import _scene, robustness, with_noisy_copies
@@ -23,12 +24,13 @@ from tests.media.making import write_clip
 
 CLIPS = 27
 STAGES = (
+    "needed",
     "ingest",
     "split",
     "decode",
     "transcribe",
-    "extract_audio",
-    "extract_text",
+    "audio",
+    "text",
     "pretrain",
     "self_train",
 )
@@ -36,8 +38,7 @@ SECTIONS = {
     "corpus": {"layout": "folder", "folds": 3},
     "compute": {"workers": 1},
     "decode": {"frames": 1},
-    "audio": {"layers": [-1]},
-    "text": {"dimensions": 4},
+    "views": {"audio": {"modality": "audio", "layers": [-1]}, "text": {"modality": "text", "dimensions": 4}},
     "model": {"modalities": ["audio", "text"], "width": 8, "heads": 2, "normalise": ["corpus"], "components": 8},
     "pretrain": {"epochs": 1, "held_out": 0},
     "self_train": {"rounds": 0, "steps": 20, "families": ["linear"], "batch_size": 8},
@@ -73,15 +74,18 @@ def params_fixture(tmp_path_factory):
     torch.manual_seed(0)
     save(HubertModel(HubertConfig(**TINY)), folder / "hubert")
     sections = {name: dict(values) for name, values in SECTIONS.items()}
-    sections["corpus"]["root"], sections["audio"]["model"] = str(corpus), str(folder / "hubert")
+    sections["corpus"]["root"] = str(corpus)
+    sections["views"]["audio"]["model"] = str(folder / "hubert")
     params = parse_params(sections)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("MER_CACHE", str(folder / "cache"))
         for stage in STAGES:
+            if stage in sections["views"]:
+                extract_view(stage, params)
+                continue
             module = importlib.import_module(f"stages.{stage}")
-            main = next(getattr(module, name) for name in ("main", "extract", stage) if hasattr(module, name))
-            main(params)
+            next(getattr(module, name) for name in ("main", stage) if hasattr(module, name))(params)
         yield params
 
 
