@@ -54,7 +54,7 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON a file")] = False,
     weights: Annotated[
         list[str] | None,
-        typer.Option(help="Where encoders lie now: audio=, face=, detector=, text= or asr= and a path; repeatable"),
+        typer.Option(help="Where encoders lie now: the name of a view, detector= or asr=, and a path; repeatable"),
     ] = None,
 ) -> None:
     """Predict the emotion of new clips with a trained bundle."""
@@ -65,6 +65,8 @@ def predict(
     predictor = Predictor(bundle, dict(map(_weights, weights or [])))
     if predictor.warning is not None:
         print(predictor.warning, file=sys.stderr)
+    if predictor.missing:
+        print(f"without the imported views {', '.join(predictor.missing)}: no encoder makes them", file=sys.stderr)
     failed = False
     for file in files:
         prediction = predictor.predict(file, transcript)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 
 from mer.about import warning
 from mer.encoders.asr.load import load_transcriber
-from mer.encoders.base import Encoder, Features
+from mer.encoders.base import Encoder, Features, absent
 from mer.encoders.face.cropper import FaceCropper
 from mer.encoders.face.crops import from_record, to_record
 from mer.encoders.face.load import load_face_encoder
@@ -19,9 +19,10 @@ from mer.encoders.speech.features import SpeechFeatures
 from mer.encoders.text.load import load_text_encoder
 from mer.encoders.text.tfidf import TfidfTextEncoder
 from mer.errors import ClipError, MerError
+from mer.extraction.views import in_view
 from mer.media.record import MediaRecord
 from mer.media.sandbox import decode_safely
-from mer.params import Params
+from mer.params import AudioParams, EncoderParams, FaceParams, ImportParams, Params
 from mer.provenance import Provenance, read_provenance
 from mer.self_training.bundle import Bundle, load_bundle
 
@@ -30,7 +31,7 @@ from mer.self_training.bundle import Bundle, load_bundle
 class Prediction:
     """What is predicted for a file.
 
-    `probabilities` maps every class to its probability, `modalities` every modality to whether the clip has it. Where
+    `probabilities` maps every class to its probability, `modalities` every view to whether the clip has it. Where
     nothing could be predicted, `label` is None and `error` says why.
     """
 
@@ -62,8 +63,8 @@ class Prediction:
 class Predictor:
     """A bundle with its encoders loaded; predicts any number of files.
 
-    `weights` says where encoders lie now, by what they encode (`audio`, `face`, `detector`, `text`, `asr`); without it
-    they are looked for where they were in training.
+    `weights` says where encoders lie now, by the names of their views, `detector` and `asr`; without it they are looked
+    for where they were in training.
 
     Raises:
         MerError: the bundle is missing or broken, or an encoder is not there, or not the one that it was trained with.
@@ -75,16 +76,21 @@ class Predictor:
         """What to know before believing a prediction, in a line; None where nothing speaks against it."""
         made: Provenance = read_provenance(self.bundle.extra, Path(folder), weights or {})
         self.params: Params = made.params
-        modalities = self.bundle.model.modalities
-        self.encoders = load_encoders(self.params, Path(folder) / "text", modalities)
+        views = self.params.views
+        self.encoders = load_encoders(self.params, Path(folder))
         for name, encoder in self.encoders.items():
             made.check(name, encoder)
-        self.cropper = FaceCropper(self.params.face) if "face" in modalities else None
+        self.missing = [name for name in views if name not in self.encoders]
+        """Views that were imported: nothing here can make them of a new clip."""
+        self.cropper = FaceCropper(self.params.faces) if self._encodes("face") else None
         if self.cropper is not None:
             made.check("face_crops", self.cropper)
-        self.transcriber = load_transcriber(self.params.transcribe) if "text" in modalities else None
+        self.transcriber = load_transcriber(self.params.transcribe) if self._encodes("text") else None
         if self.transcriber is not None:
             made.check("transcripts", self.transcriber)
+
+    def _encodes(self, modality: str) -> bool:
+        return any(self.params.views[name].modality == modality for name in self.encoders)
 
     def predict(self, path: str | Path, transcript: str = "") -> Prediction:
         """Predict one video or audio file; a file that does not decode gives a `Prediction` with an error.
@@ -96,6 +102,8 @@ class Predictor:
         except ClipError as error:
             return Prediction(str(path), None, {}, {}, str(error))
         present = {name: of.ok for name, of in features.items()}
+        for name in self.missing:
+            features[name] = absent(len(self.bundle.view.standardisers[name].mean), "imported, not made here")
         if not any(present.values()):
             notes = "; ".join(f"{name}: {of.note}" for name, of in features.items())
             return Prediction(str(path), None, {}, present, f"nothing to go by ({notes})")
@@ -114,22 +122,26 @@ class Predictor:
         if self.cropper is not None:
             faces = self.cropper.crop(record.images(), record.timestamps)
             items["face"] = from_record(to_record(faces)).crops  # through JPEG, as in training
-        return {name: encoder.encode([items[name]])[0] for name, encoder in self.encoders.items()}
+        views = self.params.views
+        return {name: encoder.encode([items[views[name].modality]])[0] for name, encoder in self.encoders.items()}
 
 
-def load_encoders(params: Params, fitted_text: Path, modalities: tuple[str, ...]) -> dict[str, Encoder[Any]]:
-    """The encoders of the modalities asked for; `fitted_text` holds the text encoder where the corpus made it."""
-    loaders: dict[str, Callable[[], Encoder[Any]]] = {
-        "audio": lambda: SpeechFeatures(params.audio),
-        "face": lambda: load_face_encoder(params.face),
-        "text": lambda: (
-            TfidfTextEncoder.load(fitted_text) if params.text.encoder == "tfidf" else load_text_encoder(params.text)
-        ),
-    }
+def load_encoders(params: Params, folder: Path) -> dict[str, Encoder[Any]]:
+    """The encoders of all views that have one; a bundle's `folder` holds those that were fitted on the corpus."""
     encoders = {}
-    for name in modalities:
+    for name, view in params.views.items():
         try:
-            encoders[name] = loaders[name]()
+            if not isinstance(view, ImportParams):
+                encoders[name] = _load_encoder(view, folder / name)
         except MerError as error:
-            raise MerError(f"{error}; where it lies elsewhere now: `mer predict --weights {name}=FOLDER`") from None
+            told = in_view(str(error), name)
+            raise MerError(f"{told}; where it lies elsewhere now: `mer predict --weights {name}=FOLDER`") from None
     return encoders
+
+
+def _load_encoder(view: EncoderParams, fitted: Path) -> Encoder[Any]:
+    if isinstance(view, AudioParams):
+        return SpeechFeatures(view)
+    if isinstance(view, FaceParams):
+        return load_face_encoder(view)
+    return TfidfTextEncoder.load(fitted) if view.encoder == "tfidf" else load_text_encoder(view)

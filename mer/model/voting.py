@@ -26,11 +26,3 @@ def vote(probabilities: Tensor, weights: Tensor, present: Tensor) -> Tensor:
     total = weight.sum(dim=-1, keepdim=True)
     weight = torch.where(total > 0, weight / total.clamp(min=1e-12), seeing / seeing.sum(dim=-1, keepdim=True))
     return (probabilities * weight[..., None]).sum(dim=-2)
-
-
-def head_presence(present: Tensor, heads: int) -> Tensor:
-    """Which heads have something to go by: bool [B, M] of modalities -> bool [B, heads].
-
-    The last head sees all modalities and needs any one; the heads before it, if any, see one each.
-    """
-    return torch.cat([present[..., : heads - 1], present.any(dim=-1, keepdim=True)], dim=-1)

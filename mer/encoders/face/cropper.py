@@ -15,7 +15,7 @@ from mer.encoders.face.detection import Box, Detection, FaceDetector, Image
 from mer.encoders.face.load import load_detector
 from mer.encoders.face.probe import frames
 from mer.encoders.face.track import LEAST_OVERLAP, Track, choose, link, overlap
-from mer.params import FaceParams
+from mer.params import CropParams
 from mer.store.keys import digest
 
 VERSION = 2
@@ -33,8 +33,8 @@ SMALLEST_NEARBY = 0.5
 class FaceCropper:
     """Detects, tracks, aligns and crops the main face of one clip at a time."""
 
-    def __init__(self, params: FaceParams) -> None:
-        """Raises `MerError` where the detector of `face.detector` cannot be loaded."""
+    def __init__(self, params: CropParams) -> None:
+        """Raises `MerError` where the detector of `faces.detector` cannot be loaded."""
         self._detector: FaceDetector = load_detector(params)
         self._smallest = params.smallest
         self._size = params.crop_size
@@ -54,7 +54,7 @@ class FaceCropper:
     def crop(self, frames: Sequence[Image], timestamps: Sequence[float]) -> FaceCrops:
         """Crops of the main face, in the order of `frames` (uint8 [H, W, 3] in RGB, at `timestamps` in seconds).
 
-        Where no frame shows a face, `face.on_missing` decides: no crops, or every frame whole.
+        Where no frame shows a face, `faces.on_missing` decides: no crops, or every frame whole.
 
         Raises:
             ValueError: a frame has another shape or type, or there is not one timestamp a frame.
