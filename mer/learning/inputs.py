@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -39,6 +39,16 @@ class Inputs:
         """The rows, an index of any shape."""
         index = torch.as_tensor(rows, device=self.present.device)
         return Inputs([x[index] for x in self.features], self.present[index])
+
+    def seen_through(self, places: Sequence[int]) -> Inputs:
+        """The same clips as if they had only some of the views, given by their places."""
+        hidden = set(range(len(self.features))) - set(places)
+        if not hidden:
+            return self
+        features = [x.new_zeros(1).expand(x.shape) if i in hidden else x for i, x in enumerate(self.features)]
+        present = self.present.clone()
+        present[:, sorted(hidden)] = False
+        return Inputs(features, present)
 
     def __getitem__(self, part: slice) -> Inputs:
         return Inputs([x[part] for x in self.features], self.present[part])

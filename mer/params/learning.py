@@ -114,6 +114,8 @@ class PretrainParams(Section):
 class SelfTrainParams(Section):
     rounds: Annotated[int, Field(ge=0)] = 1
     """How often members are trained again on what the vote says of unlabeled clips; 0 uses labels only."""
+    views: Literal["all", "auto"] | tuple[str, ...] = "all"
+    """Which views the experts look at: all; those that out-of-fold evidence keeps (auto); or a list of names."""
     gate: bool = True
     """Keep a round only where clips that its models never saw are predicted better for it."""
     caution: Annotated[float, Field(ge=0.0)] = 1.0
@@ -173,6 +175,13 @@ class SelfTrainParams(Section):
     """Fit how sure each expert, and the vote, may be on clips that they never saw; else they vote as they are."""
     seed: Seed = 0
     """Seed of every member's initial weights, batches, dropout and noise."""
+
+    @field_validator("views")
+    @classmethod
+    def _some_views(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if not value or (not isinstance(value, str) and len(set(value)) < len(value)):
+            raise ValueError("views must be all, auto, or name at least one, each once")
+        return value
 
 
 class EvaluateParams(Section):

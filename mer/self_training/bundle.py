@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -33,13 +33,14 @@ from mer.self_training.voting import Vote, expert_presence
 class Bundle:
     """Experts that vote on new clips.
 
-    `view` is how clips are standardised. `linear` are the floor's experts: see `mer.self_training.floor.floor_parts`.
-    `members` are those of each family and round, one
-    or more seeds; `frozen` the encoders of families that have none of their own. `extra` is the caller's own: how the
-    features were extracted, for one.
+    `view` is how clips are standardised; `looks_at` names the views that the experts look at. `linear` are the floor's
+    experts: see `mer.self_training.floor.floor_parts`. `members` are those of each family and round, one or more seeds;
+    `frozen` the encoders of families that have none of their own. `extra` is the caller's own: how the features were
+    extracted, for one.
     """
 
     view: View
+    looks_at: tuple[str, ...]
     linear: tuple[Linear, ...]
     members: tuple[tuple[str, Members], ...]
     frozen: Mapping[str, Encoders]
@@ -78,6 +79,8 @@ class Bundle:
             if width != len(fitted.mean):
                 raise MerError(f"the bundle expects {len(fitted.mean)} {name} features a clip, found {width or 'none'}")
         inputs = self.view.inputs(features, present, groups, pick_device(self.model.device))
+        names = self.view.views.names
+        inputs = inputs.seen_through([place for place, name in enumerate(names) if name in self.looks_at])
         starts = range(0, len(inputs), ROWS)
         parts = [self._predict(inputs[start : start + ROWS]).numpy() for start in starts]
         return np.concatenate([np.zeros((0, len(self.classes)), np.float32), *parts])
@@ -108,6 +111,7 @@ class Bundle:
         about = {
             "classes": list(self.classes),
             "view": about_view,
+            "looks_at": list(self.looks_at),
             "linear": len(self.linear),
             "members": [family for family, _ in self.members],
             "params": self.params.model_dump(mode="json", include={"model", "self_train"}),
@@ -117,7 +121,15 @@ class Bundle:
         (folder / "bundle.json").write_text(text + "\n", encoding="utf-8")
 
 
-KINDS: dict[str, type] = {"classes": list, "view": dict, "linear": int, "members": list, "params": dict, "extra": dict}
+KINDS: dict[str, type] = {
+    "classes": list,
+    "view": dict,
+    "looks_at": list,
+    "linear": int,
+    "members": list,
+    "params": dict,
+    "extra": dict,
+}
 """What bundle.json holds."""
 
 
@@ -156,6 +168,7 @@ def _assembled(about: Mapping[str, Any], tensors: Mapping[str, Tensor], source: 
     ]
     return Bundle(
         view=view,
+        looks_at=_looked_at(about["looks_at"], view, source),
         linear=tuple(Linear(**_part(tensors, f"linear.{e}.")) for e in range(about["linear"])),
         members=tuple(members),
         frozen=frozen,
@@ -164,6 +177,12 @@ def _assembled(about: Mapping[str, Any], tensors: Mapping[str, Tensor], source: 
         params=params,
         extra=about["extra"],
     )
+
+
+def _looked_at(names: Sequence[Any], view: View, source: str) -> tuple[str, ...]:
+    if not names or not all(name in view.standardisers for name in names):
+        raise MerError(f"{source}: 'looks_at' does not name views of the bundle")
+    return tuple(names)
 
 
 def _try(bundle: Bundle) -> None:

@@ -25,6 +25,7 @@ from mer.self_training.chains import BUNDLE, Chain, CrossFitting, cross_fitting
 from mer.self_training.ensemble import Family, Round, make_families, train_round
 from mer.self_training.floor import Choice, Floor, choose_views
 from mer.self_training.members import OBSERVED
+from mer.self_training.subsets import Subset, choose_subsets
 from mer.self_training.targets import class_thresholds, make_targets
 from mer.self_training.voting import STUDENTS, Vote, decide_vote, expert_presence, gain, prior_weights
 
@@ -88,7 +89,8 @@ class Run:
     fit: CrossFitting
     floor: Floor
     families: Sequence[Family]
-    present: Tensor
+    seen: Sequence[tuple[int, Subset]]
+    """By number of a view: the way to standardise, and the places of the views that are looked at."""
 
     @property
     def linear(self) -> bool:
@@ -114,9 +116,10 @@ class Run:
         parts += [trained.logits(chain, rows) for one in rounds for trained in one.trained]
         return torch.cat([part.cpu() for part in parts])
 
-    def presence(self, rounds: Sequence[Round], rows: NDArray[np.int64]) -> Tensor:
+    def presence(self, rounds: Sequence[Round], rows: NDArray[np.int64], choice: Choice) -> Tensor:
         """Which clips each expert sees something of, bool [E, n]."""
-        return expert_presence(self.present[rows].cpu(), (places for _, places in self._parts(rounds)))
+        present = self.floor.views[choice.view].present[rows].cpu()
+        return expert_presence(present, (places for _, places in self._parts(rounds)))
 
 
 def self_train(features: FeatureSet, pretrained: Pretrained, params: Params) -> SelfTrained:
@@ -154,19 +157,22 @@ def self_train(features: FeatureSet, pretrained: Pretrained, params: Params) -> 
 
 
 def _prepare(features: FeatureSet, pretrained: Pretrained, params: Params, fit: CrossFitting, rounds: int) -> Run:
-    """Choose every chain's view, standardise the clips in those that were chosen, and fit the floor."""
+    """Choose how every chain sees the clips, standardise them in the ways that were chosen, and fit the floor."""
     device, classes = pick_device(params.model.device), len(features.classes)
     clips = (features.features, features.present, features.groups)
-    inputs = [view.inputs(*clips, device) for view in pretrained.views]
-    most = 2 + rounds
+    labeled = [way.inputs(*clips, device).take(fit.rows) for way in pretrained.views]  # one of all clips at a time
+    most, known = 2 + rounds, pretrained.views[0].views
     chains = fit.chains(most + 1 if len(fit.used) <= FEW_FOLDS else most)
-    chosen = choose_views([one.take(fit.rows) for one in inputs], fit, chains, classes, params.self_train.caution)
-    view_of = {chain: chosen[chain] for chain in fit.chains(most)}
-    views = {view: inputs[view] for view in sorted(set(view_of.values()))}
-    known = pretrained.views[0].views
+    way_of = choose_views(labeled, fit, chains, classes, params.self_train.caution)
+    subset_of = choose_subsets(labeled, way_of, known, fit, classes, params.self_train)
+    seen = {chain: (way_of[chain], subset_of[chain]) for chain in fit.chains(most)}
+    order = sorted(set(seen.values()))
+    ways = {way: pretrained.views[way].inputs(*clips, device) for way, _ in order}
+    views = {i: ways[way].seen_through(subset) for i, (way, subset) in enumerate(order)}
+    view_of = {chain: order.index(of) for chain, of in seen.items()}
     floor = Floor(views, view_of, known, fit, classes, params.self_train.caution)
     families = make_families(views, known, pretrained.encoders, params, classes)
-    return Run(features, params, fit, floor, families, inputs[0].present)
+    return Run(features, params, fit, floor, families, order)
 
 
 def _evidence(run: Run, rounds: Sequence[Round], chain: Chain) -> Evidence:
@@ -176,7 +182,7 @@ def _evidence(run: Run, rounds: Sequence[Round], chain: Chain) -> Evidence:
     places = np.concatenate([np.zeros(0, np.int64), *(places for _, places in deciding)])
     nothing = torch.zeros(len(run.experts(rounds)), 0, len(run.features.classes))
     joined = torch.cat([nothing, *logits], dim=1)
-    return Evidence(joined, run.presence(rounds, run.fit.rows[places]), run.fit.labels[places])
+    return Evidence(joined, run.presence(rounds, run.fit.rows[places], choice), run.fit.labels[places])
 
 
 def _decide(run: Run, rounds: tuple[Round, ...], chain: Chain, before: State | None) -> State:
@@ -230,7 +236,7 @@ def _vote(
     probabilities, agreeing = [np.zeros((0, len(run.features.classes)), np.float32)], [np.zeros(0, np.float32)]
     for start in range(0, len(rows), ROWS):
         part = rows[start : start + ROWS]
-        logits, present = run.logits(state.rounds, chain, part, choice), run.presence(state.rounds, part)
+        logits, present = run.logits(state.rounds, chain, part, choice), run.presence(state.rounds, part, choice)
         voted = state.vote(logits, present)
         same = state.vote.calibrated(logits).argmax(dim=-1) == voted.argmax(dim=-1)  # [E, n]
         weight = state.vote.weights[:, None] * present
@@ -245,8 +251,10 @@ def _results(
 ) -> SelfTrained:
     state, features = states[BUNDLE], run.features
     choice = run.floor.choice(BUNDLE)
+    way, subset = run.seen[choice.view]
     bundle = Bundle(
-        view=pretrained.views[choice.view],
+        view=pretrained.views[way],
+        looks_at=tuple(pretrained.views[way].views.names[place] for place in subset),
         linear=tuple(run.floor.weights(BUNDLE, choice)) if run.linear else (),
         members=tuple((trained.family.name, trained.of(BUNDLE)) for one in state.rounds for trained in one.trained),
         frozen={family.name: family.frozen for family in run.families if family.frozen is not None},

@@ -11,10 +11,9 @@ import pandas as pd
 import pytest
 
 from mer.encoders.base import Features, absent
-from mer.extraction.features import EncoderWorker, write_features
-from mer.extraction.per_clip import Content, Done, Limits, Place
-from mer.params import ComputeParams
-from mer.store.manifest import Made
+from mer.extraction.features import EncoderWorker, View, write_features
+from mer.extraction.per_clip import Content, Done, Place
+from mer.params import ComputeParams, TextParams
 from mer.store.tables import open_frames, read_utterances
 
 
@@ -58,16 +57,12 @@ def extract(tmp_path: Path) -> Extract:
 
         encoder = LetterCounter(version)
         return write_features(
-            "letters",
-            Made("extract_letters", encoder.fingerprint, "letters"),
-            encoder.dimensions,
+            View("letters", TextParams(frames=True, max_failed=1.0), encoder),
             Content(dict(texts), load),
             EncoderWorker(lambda: encoder, str),
-            Limits("letters"),
             ComputeParams(workers=1),
             Place(tmp_path, pd.DataFrame({"clip_id": list(texts), "path": list(texts), "sha256": None})),
             batch_size=2,
-            with_frames=True,
         )
 
     return run

@@ -84,5 +84,5 @@ def test_clips_without_anything_are_not_learned_from() -> None:
         pretrain(replace(features, present=nothing), params)
     pretrained = pretrain(features, params)
     unlabeled = {name: present & (features.split != "labeled") for name, present in features.present.items()}
-    with pytest.raises(MerError, match="self_train: no labeled clip has any of the modalities"):
+    with pytest.raises(MerError, match="self_train: no labeled clip has any of the views"):
         self_train(replace(features, present=unlabeled), pretrained, params)
