@@ -128,6 +128,29 @@ def compare(
 
 
 @app.command()
+def corpus(
+    check: Annotated[
+        bool, typer.Option("--check", help="Look at every file, too: unreadable ones, and copies of others")
+    ] = False,
+    root: Annotated[Path | None, typer.Option(help="Folder to look at; params.yaml's corpus.root")] = None,
+    layout: Annotated[str | None, typer.Option(help="Its layout; auto where --root is given")] = None,
+    params: Annotated[Path, typer.Option(help="The params file")] = Path("params.yaml"),
+) -> None:
+    """Say what a corpus holds: counts a split and label, groups, and what is missing, extra, broken or duplicated."""
+    from mer.layouts.check import look
+    from mer.params import load_params, parse_params
+
+    known = load_params(params) if params.exists() or root is None else parse_params({})
+    section = known.corpus.model_dump()
+    if root is not None:
+        section |= {"root": str(root), "layout": layout or "auto"}
+    elif layout is not None:
+        section |= {"layout": layout}
+    chosen = parse_params({"corpus": section}, source="mer corpus").corpus
+    print(look(chosen, prefer=known.transcribe.prefer, files=check))
+
+
+@app.command()
 def convert(
     source: Annotated[
         Path, typer.Argument(help="fairseq .pt of a HuBERT or wav2vec 2.0; with --to, a run's `data` folder")

@@ -16,8 +16,9 @@ def ingest(params: Params) -> None:
     link("ingest", params)
     corpus = read_corpus(params.corpus, prefer=params.transcribe.prefer)
     rows = corpus.table.rows
-    digests = pd.Series(list(file_digests(params.corpus.root, list(rows["path"]))), index=rows.index, dtype="str")
-    rows = rows.assign(sha256=digests)
+    rows = rows.assign(sha256=_digests(params, rows["path"]))
+    if "sound" in rows:
+        rows = rows.assign(sound_sha256=_digests(params, rows["sound"]))
     Path("data").mkdir(exist_ok=True)
     clips.write_clips("data/clips.parquet", rows)
     clips.write_texts("data/corpus_text.parquet", rows)
@@ -25,6 +26,15 @@ def ingest(params: Params) -> None:
     clips.write_groups("data/groups.parquet", rows)
     clips.write_labels("data/labels.parquet", corpus.table)
     clips.write_test_labels("data/test_labels.parquet", corpus.test_labels)
+    for line in (*corpus.notes.about, *corpus.notes.lines()):
+        print(f"ingest: {line}", flush=True)
+
+
+def _digests(params: Params, paths: pd.Series) -> pd.Series:
+    """SHA-256 of each file, each read once; null where there is none."""
+    known = paths.dropna().drop_duplicates()
+    digests = dict(zip(known, file_digests(params.corpus.root, list(known)), strict=True))
+    return pd.Series([digests.get(path) for path in paths], index=paths.index, dtype="str")
 
 
 if __name__ == "__main__":

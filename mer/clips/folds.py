@@ -37,8 +37,8 @@ def assign_folds(rows: pd.DataFrame, folds: int, seed: int) -> NDArray[np.int64]
     labeled = np.flatnonzero((rows["split"] == "labeled").to_numpy())
     if not len(labeled):
         return result
-    if CORPUS_FOLD in rows:
-        result[labeled] = own_folds(rows.iloc[labeled])
+    if CORPUS_FOLD in rows and (own := own_folds(rows.iloc[labeled])) is not None:
+        result[labeled] = own
         return result
     if len(labeled) < folds:
         raise MerError(
@@ -59,14 +59,16 @@ def assign_folds(rows: pd.DataFrame, folds: int, seed: int) -> NDArray[np.int64]
     return result
 
 
-def own_folds(rows: pd.DataFrame) -> NDArray[np.int64]:
+def own_folds(rows: pd.DataFrame) -> NDArray[np.int64] | None:
     """Number the corpus' own folds from 0, in the order of their names ('fold 2' comes before 'fold 10').
+
+    None where it has fewer than three, with which nothing can be decided on clips that no model saw.
 
     Args:
         rows: of the labeled split; `clip_id` and `corpus_fold` are read.
 
     Raises:
-        MerError: a clip has none while others do, or there are fewer than three.
+        MerError: a clip has none while others do.
     """
     lacking = rows["clip_id"][rows[CORPUS_FOLD].isna()]
     if len(lacking):
@@ -76,9 +78,7 @@ def own_folds(rows: pd.DataFrame) -> NDArray[np.int64]:
         )
     names = sorted(set(rows[CORPUS_FOLD]), key=_natural)
     if len(names) < LEAST:
-        raise MerError(
-            f"the corpus has {len(names)} folds of its own ({', '.join(map(repr, names))}); at least {LEAST} are needed"
-        )
+        return None
     number = {name: at for at, name in enumerate(names)}
     return rows[CORPUS_FOLD].map(number).to_numpy(np.int64)
 

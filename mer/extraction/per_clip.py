@@ -64,7 +64,8 @@ class Step(Generic[Raw]):
     """One per-clip step. `name` is that of its manifest and its part of the quarantine table; its shards lie on the
     `shelf` of the cache, or under its name.
 
-    `own` are columns of `schema` that the manifest repeats; `notes` reads, from a row with the columns `noted`, what
+    Contents that go to the worker together share what `together` makes of them; without it any do. `own` are columns of
+    `schema` that the manifest repeats; `notes` reads, from a row with the columns `noted`, what
     the result lacks: pairs of a stable name and a line for people.
     """
 
@@ -74,6 +75,7 @@ class Step(Generic[Raw]):
     worker: Worker[Raw, Mapping[str, Any]]
     limits: Limits
     batch_size: int = 1
+    together: Callable[[Raw], object] | None = None
     own: tuple[str, ...] = ()
     noted: tuple[str, ...] = ()
     notes: Callable[[Mapping[str, Any]], Notes] = lambda row: ()
@@ -169,6 +171,7 @@ def fill_cache(
             step.worker,
             compute,
             batch_size=step.batch_size,
+            together=step.together,
             total=len(wanted),
             description=step.name if not trial else f"{step.name}, again",
         )

@@ -67,7 +67,7 @@ def read(params: CorpusParams, prefer: str) -> Corpus:
         notes.add("extra", path)
     for first, clip in overlapping(clips):
         notes.add("overlapping", f"{clip['clip_id']} with {first['clip_id']}")
-    return make_corpus(clips, params, Naming(), notes)
+    return make_corpus(clips, params, Naming(_classes(labels)), notes)
 
 
 def find_header(root: Path) -> Path | None:
@@ -187,6 +187,16 @@ def _clips(
             notes.add("missing", path)
             continue
         yield {**clip, "clip_id": name + times, "path": files[path], "start": start, "end": end}
+
+
+def _classes(labels: Iterable[tuple[str, Mapping[str, Any], Any]]) -> tuple[str, ...] | None:
+    """What the header allows as a label, of that what occurs; None where it allows anything."""
+    columns = [column for _, _, column in labels]
+    allowed = [list(column.cat.categories) for column in columns if isinstance(column.dtype, pd.CategoricalDtype)]
+    if len(allowed) < len(columns):
+        return None
+    used = {str(value) for column in columns for value in column.dropna()}
+    return tuple(name for name in dict.fromkeys(str(name) for of in allowed for name in of) if name in used)
 
 
 def _speaker(header: Path, path: str, value: Any) -> str | None:

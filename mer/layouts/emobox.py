@@ -100,12 +100,20 @@ def _choose(
     found = []
     for place in places:
         entries, parts = _entries(place, params)
-        if len(places) == 1 or _prefix(entries, files) is not None:
+        if _prefix(entries, files) is not None:
             found.append((place, entries, parts))
-    if len(found) != 1:
-        names = ", ".join(place.name for place in places)
-        what = "several corpora have recordings here" if found else "no recording that they name is here"
-        raise MerError(f"{root}: lists of {names}, and {what}: give the lists and the recordings of one a folder")
+    names = ", ".join(place.name for place in places)
+    if not found:
+        wav = next((entry["wav"] for entry in entries.values()), "wav")
+        raise MerError(
+            f"{root}: lists of {names}, and no recording that they name is here ({wav}): corpus.root is the folder "
+            "that holds both"
+        )
+    if len(found) > 1:
+        raise MerError(
+            f"{root}: lists of {names}, and several of these have recordings here: give the lists and the recordings "
+            "of one a folder"
+        )
     return found[0]
 
 

@@ -7,6 +7,7 @@ to capitals. Labels that no entry names are counted and named before anything ru
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -111,13 +112,18 @@ def _one_spelling(labels: Iterable[str]) -> set[str]:
     return set(best.values())
 
 
+def _in_order(where: str) -> list[tuple[int, str]]:
+    """Order of places in files: line 9 comes before line 10."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", where)]
+
+
 def _refuse_unknown(
     found: Iterable[tuple[str, str, bool]], names: Map, classes: tuple[str, ...], chosen: str | Map | None
 ) -> None:
     unknown = [(where, label) for where, label, _ in found if label not in names]
     if not unknown:
         return
-    where, label = unknown[0]
+    where, label = min(unknown, key=lambda one: _in_order(one[0]))
     counts = Counter(label for _, label in unknown)
     listed = ", ".join(f"'{name}' ({count})" for name, count in counts.most_common(10))
     total = f"; {len(unknown)} clips have such labels: {listed}" if len(unknown) > 1 else ""

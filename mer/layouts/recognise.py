@@ -67,6 +67,11 @@ def _has(*names: str) -> Sign:
     return sign
 
 
+def _has_here(*names: str) -> Sign:
+    """All of these files or folders, in the folder itself."""
+    return lambda root, params: " and ".join(names) if all((root / name).exists() for name in names) else None
+
+
 def _iemocap(root: Path, params: CorpusParams) -> str | None:
     with suppress(MerError):
         found = [path for path in iemocap.sessions(root) if (path / "dialog/EmoEvaluation").is_dir()]
@@ -157,10 +162,16 @@ def _mmsa_kind(root: Path, params: CorpusParams) -> tuple[str, str] | None:
         seen = f"{', '.join(str(path.relative_to(root)) for path in raw)} beside Raw"
         each = any(row["label_T"] for row in table.rows[:100])
         two = len(raw) > 1 or any(mmsa.UNLABELED.search(str(path.relative_to(root))) for path in raw)
-        v2 = two or "v2" in f"{root.name}{raw[0].parent.name}".casefold()
-        if each or two:
+        place = f"{root.name}{raw[0].parent.name}".casefold()
+        v2 = two or "v2" in place
+        if each or two:  # a score of each modality
             return ("ch-sims-v2" if v2 else "ch-sims"), seen
-        return ("mosei" if len(table.rows) > 5_000 else "mosi"), seen
+        named = next(
+            (name for name in ("mosei", "mosi") if name in f"{root.name}{raw[0].parent.name}".casefold()), None
+        )
+        # MMSA's own file of MOSEI has the scores of one modality last, that of MOSI before the class.
+        large = len(table.rows) > 5_000 or table.columns[-1].casefold() == "label_v"
+        return named or ("mosei" if large else "mosi"), seen
     return None
 
 
@@ -183,9 +194,9 @@ def _folder(root: Path, params: CorpusParams) -> str | None:
 SIGNS: dict[str, Sign] = {
     "meld": _has("train_sent_emo.csv"),
     "mer2023": _has("train-label.csv", "train"),
-    "mer2024": _has("label-disdim.csv", "video-labeled"),
-    "mer2025": _has("track1_train_disdim.csv", "video"),
-    "mer2026": _has("track1_train.csv", "video"),
+    "mer2024": _has_here("label-disdim.csv", "video-labeled"),
+    "mer2025": _has_here("track1_train_disdim.csv", "video"),
+    "mer2026": _has_here("track1_train.csv", "video"),
     "iemocap": _iemocap,
     "ch-sims": _mmsa("ch-sims"),
     "ch-sims-v2": _mmsa("ch-sims-v2"),

@@ -66,11 +66,9 @@ def decode_clip(path: str | Path, params: DecodeParams) -> Media:
     Raises:
         MediaError: the file is missing, no media, beyond a limit, or has neither audio nor video that decodes.
     """
-    _check_file(Path(path))
+    check_file(Path(path))
     try:
-        decoding = _Decoding(
-            lambda options: av.open(f"file:{path}", options=options, metadata_errors="replace"), params
-        )
+        decoding = Decoding(lambda options: av.open(f"file:{path}", options=options, metadata_errors="replace"), params)
         media = decoding.run()
     except av.FFmpegError as error:
         raise errors.NotMediaError(error.strerror or str(error)) from None
@@ -78,7 +76,8 @@ def decode_clip(path: str | Path, params: DecodeParams) -> Media:
     return replace(media, notes=tuple(decoding.notes.notes))
 
 
-def _check_file(path: Path) -> None:
+def check_file(path: Path) -> None:
+    """Raise `MediaError` for what is no file, cannot be read or is empty."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
@@ -93,27 +92,39 @@ def _check_file(path: Path) -> None:
         raise errors.EmptyFileError("the file has no bytes")
 
 
-class _Decoding:
+class Decoding:
     """One clip on its way through quick decoding and, where that leaves doubt, thorough decoding."""
 
-    def __init__(self, opener: Callable[[dict[str, str]], InputContainer], params: DecodeParams) -> None:
+    def __init__(
+        self,
+        opener: Callable[[dict[str, str]], InputContainer],
+        params: DecodeParams,
+        max_seconds: float | None = None,
+    ) -> None:
         self.opener = opener
         self.params = params
+        self.max_seconds = params.max_seconds if max_seconds is None else max_seconds
+        """Of the file, which may hold more than one clip."""
         self.sound: Sound | None = None
         self.sound_done = False
         """The sound has been decoded without doubt; a second opening is for the picture alone."""
         self.notes = Notebook()
 
     def run(self) -> Media:
+        """Decode the clip."""
+        return self._assemble(self.run_without_doubt())
+
+    def run_without_doubt(self) -> Sampled | None:
+        """The picture, decoded quickly or, where that leaves doubt, thoroughly; the sound is in `sound` then."""
+        had_sound = self.sound_done
         try:
             with self.opener({**SAFE, **UNPROBED}) as container:
                 require_known(container)
-                picture = self._quick(container)
+                return self._quick(container)
         except DoubtError:
-            if not self.sound_done:
+            if not self.sound_done or had_sound:
                 self.notes = Notebook()
-            picture = self._thorough()
-        return self._assemble(picture)
+            return self._thorough()
 
     def _quick(self, container: InputContainer) -> Sampled | None:
         stream, packets = self._demux(container)
@@ -159,9 +170,9 @@ class _Decoding:
         """One pass over the file: sound is decoded as it comes, video packets are kept until their times are known."""
         stream = self._video_stream(container) if self.params.frames else None
         audio = None if self.sound_done else choose_audio(container, self.params.audio_track, self.notes)
-        listener = Listener(audio, self.params.max_seconds) if audio is not None else None
+        listener = Listener(audio, self.max_seconds) if audio is not None else None
         packets: list[Packet] = []
-        limit = _Limit(self.params.max_seconds)
+        limit = _Limit(self.max_seconds)
         demuxer = container.demux([one for one in (audio, stream) if one is not None]) if audio or stream else iter(())
         try:
             for packet in demuxer:
@@ -205,7 +216,7 @@ class _Decoding:
         sound, shots = self.sound, picture.shots if picture else []
         starts = [part.start for part in (picture, sound) if part is not None]
         origin = min(starts, default=0.0)
-        audio = None if sound is None else _on_clock(sound.samples, sound.start - origin, self.params)
+        audio = None if sound is None else on_clock(sound.samples, sound.start - origin, self.params.max_seconds)
         if audio is None and not shots:
             raise errors.NothingDecodedError("; ".join(["neither audio nor video could be decoded", *self._messages()]))
         if picture is not None:
@@ -245,8 +256,8 @@ class _Limit:
             raise errors.TooLongError(f"video is longer than decode.max_seconds = {self.max_seconds:g}")
 
 
-def _on_clock(samples: NDArray[np.float32], start: float, params: DecodeParams) -> NDArray[np.float32]:
+def on_clock(samples: NDArray[np.float32], start: float, max_seconds: float) -> NDArray[np.float32]:
     """Silence before audio that begins later than the clip."""
-    if start > params.max_seconds:
-        raise errors.TooLongError(f"audio begins after decode.max_seconds = {params.max_seconds:g}")
+    if start > max_seconds:
+        raise errors.TooLongError(f"audio begins after decode.max_seconds = {max_seconds:g}")
     return np.concatenate([np.zeros(round(start * RATE), np.float32), samples])

@@ -10,13 +10,16 @@ import struct
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
 from mer.errors import MerError
 from mer.media import errors
 from mer.media.answer import check_fault, check_media
+from mer.media.part import Part
 from mer.media.record import MediaRecord, content
 from mer.params import DecodeParams
 
@@ -72,6 +75,47 @@ class Sandbox:
             if self._closed:
                 raise
         return self._decode_once(path)  # what an earlier clip left behind may be to blame: once more, in a fresh worker
+
+    def decode_parts(self, path: str | Path, parts: Sequence[Part]) -> list[dict[str, Any] | errors.MediaError]:
+        """Rows of `mer.media.record.CONTENT` of parts of one file, which is decoded once; or what is wrong with each.
+
+        They have `timeout_seconds` each, taken together. A fault of the worker is one of all of them.
+
+        Raises:
+            MerError: no worker can be started.
+        """
+        try:
+            return self._parts_once(path, parts)
+        except WORKER_FAULTS:
+            if self._closed:
+                raise
+        try:
+            return self._parts_once(path, parts)
+        except errors.MediaError as error:
+            return [error] * len(parts)
+
+    def _parts_once(self, path: str | Path, parts: Sequence[Part]) -> list[dict[str, Any] | errors.MediaError]:
+        if self._worker is None:
+            self._worker = _Worker(self.params)
+        seconds = self.params.timeout_seconds * len(parts)
+        request = {"path": os.fspath(path), "parts": [asdict(part) for part in parts]}
+        try:
+            answers = self._worker.ask_all(request, len(parts), seconds)
+            return [self._part(header, blobs) for header, blobs in answers]
+        except WORKER_FAULTS:
+            self._drop_worker()
+            raise
+
+    def _part(self, header: dict[str, Any], blobs: bytes) -> dict[str, Any] | errors.MediaError:
+        if "error" in header:
+            name, message = check_fault(header)
+            fault = errors.BY_NAME.get(name, errors.MediaError)(message)
+            if isinstance(fault, WORKER_FAULTS):
+                raise fault
+            return fault
+        media = _checked(header, blobs)
+        check_media(media, self.params)
+        return content(media)
 
     def close(self) -> None:
         """End the worker, from any thread; a clip that it has in hand fails."""
@@ -134,6 +178,10 @@ class _Worker:
             ) from None
 
     def ask(self, request: dict[str, Any], seconds: float) -> tuple[dict[str, Any], bytes]:
+        return next(self.ask_all(request, 1, seconds))
+
+    def ask_all(self, request: dict[str, Any], count: int, seconds: float) -> Iterator[tuple[dict[str, Any], bytes]]:
+        """The answers to a request that has `count` of them, all within the time."""
         deadline = time.monotonic() + seconds
         assert self.process.stdin is not None
         try:
@@ -141,6 +189,10 @@ class _Worker:
             self.process.stdin.flush()
         except BrokenPipeError:
             raise self._death() from None
+        for _ in range(count):
+            yield self._answer(deadline)
+
+    def _answer(self, deadline: float) -> tuple[dict[str, Any], bytes]:
         length, head = HEADER.unpack(self._read(HEADER.size, deadline))
         if length > MAX_ANSWER or head > length:
             raise errors.CrashedError("the decoding worker sent a broken answer")

@@ -46,7 +46,7 @@ class Whole:
         Which frames are wanted is known once all are decoded; `places` (in display order) is the best guess before.
         """
         guess = self._guess() if places is None else places
-        for place, frame in enumerate(self._frames()):
+        for place, frame in enumerate(self.frames()):
             check_size(frame, self.max_pixels)
             self.given.append(frame.pts)
             self.damaged += bool(frame.is_corrupt)
@@ -54,15 +54,15 @@ class Whole:
                 self.shots[place] = self.picture.shot(frame)
         if not self.given or self.stream.time_base is None:
             return None, []
-        clock = self._clock()
-        end = clock[-1] + self._last_step(clock)
+        clock, end = self.clock()
         wanted = central_places(clock, clock[0], end, self.count)
         lacking = [place for place in wanted if place not in self.shots]
         base = self.stream.time_base
         shots = [self.shots[place].at(float(clock[place] * base)) for place in wanted if place in self.shots]
         return Sampled(shots, float(clock[0] * base), float(end * base), len(clock)), wanted if lacking else []
 
-    def _frames(self) -> Iterator[VideoFrame]:
+    def frames(self) -> Iterator[VideoFrame]:
+        """Every frame that the decoder gives, in its order."""
         context = self.stream.codec_context
         context.thread_count = 1
         for packet in [*self.packets, None]:
@@ -73,17 +73,24 @@ class Whole:
             except (av.FFmpegError, ValueError):
                 self.damaged += 1
 
-    def _guess(self) -> set[int]:
+    def guessed_times(self) -> list[int]:
+        """Time of each frame in display order, as the packets let expect it."""
         full = [packet for packet in self.packets if packet.size]
         times = sorted({packet.pts for packet in full if packet.pts is not None and not packet.is_discard})
-        if len(times) < len(full):
-            times = dealt_times(self.stream, full)[0]
+        return dealt_times(self.stream, full)[0] if len(times) < len(full) else times
+
+    def _guess(self) -> set[int]:
+        times = self.guessed_times()
         if not times:
             return set()
         return set(central_places(times, times[0], times[-1] + median_step(times), self.count))
 
+    def clock(self) -> tuple[list[int], int]:
+        """Time of each frame in display order, and the end of the last; known once all frames were given."""
+        clock = self._clock()
+        return clock, clock[-1] + self._last_step(clock)
+
     def _clock(self) -> list[int]:
-        """Time of each frame in display order."""
         stored = is_one_of(self.stream.container.format.name, PRESENTATION_TIMES)
         known = [time for time in self.given if time is not None]
         plain = len(known) == len(self.given) and not self._reordered()

@@ -13,6 +13,7 @@ import resource
 import signal
 import struct
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from types import SimpleNamespace
 from typing import Any, BinaryIO
@@ -23,8 +24,10 @@ import cv2
 from mer.lifeline import end_with_parent
 from mer.media import encode
 from mer.media.confine import confine
-from mer.media.decode import decode_clip
+from mer.media.decode import Media, decode_clip
 from mer.media.errors import MediaError, OutOfMemoryError
+from mer.media.part import Part
+from mer.media.parts import PartMedia, decode_parts
 
 LEAST_MEMORY = 64 * 2**20
 HEADER = struct.Struct(">QI")
@@ -49,8 +52,12 @@ def main() -> None:
     _send(answers, {"ready": True})
     params = SimpleNamespace(**config)
     for line in iter(requests.readline, b""):
-        _allow_cpu_seconds(config["timeout_seconds"])
-        _answer(answers, json.loads(line)["path"], params)
+        request = json.loads(line)
+        _allow_cpu_seconds(config["timeout_seconds"] * len(request.get("parts", [0])))
+        if "parts" in request:
+            _answer_parts(answers, request["path"], [Part(**part) for part in request["parts"]], params)
+        else:
+            _answer(answers, request["path"], params)
 
 
 def _limit(what: int, value: int) -> None:
@@ -66,26 +73,52 @@ def _allow_cpu_seconds(seconds: float) -> None:
 
 
 def _answer(answers: BinaryIO, path: str, params: Any) -> None:
+    def one() -> list[Media | PartMedia | MediaError]:
+        return [decode_clip(path, params)]
+
+    _send_all(answers, one, 1, params)
+
+
+def _answer_parts(answers: BinaryIO, path: str, parts: Sequence[Part], params: Any) -> None:
+    """One answer a part, in order; a fault of the file is a fault of each."""
+    _send_all(answers, lambda: list(decode_parts(path, parts, params)), len(parts), params)
+
+
+def _send_all(
+    answers: BinaryIO, decode: Callable[[], list[Media | PartMedia | MediaError]], count: int, params: Any
+) -> None:
+    sent = 0
     try:
-        media = decode_clip(path, params)
-        audio = [] if media.audio is None else [encode.flac(media.audio)]
-        frames = [encode.jpeg(frame, params.jpeg_quality) for frame in media.frames]
-        header = {
-            "audio": len(audio[0]) if audio else None,
-            "frames": [len(frame) for frame in frames],
-            "timestamps": media.timestamps,
-            "duration": media.duration,
-            "width": media.width,
-            "height": media.height,
-            "notes": [asdict(note) for note in media.notes],
-        }
-        _send(answers, header, *audio, *frames)
+        for media in decode():
+            if isinstance(media, MediaError):
+                _send(answers, {"error": media.error, "message": str(media)})
+            else:
+                _send_media(answers, media, params)
+            sent += 1
+        return
     except MediaError as error:
-        _send(answers, {"error": error.error, "message": str(error)})
+        fault = {"error": error.error, "message": str(error)}
     except (MemoryError, cv2.error) as error:
         if isinstance(error, cv2.error) and error.code != cv2.Error.StsNoMem:
             raise
-        _send(answers, {"error": OutOfMemoryError.error, "message": "decoding needs more than decode.memory_mb"})
+        fault = {"error": OutOfMemoryError.error, "message": "decoding needs more than decode.memory_mb"}
+    for _ in range(sent, count):
+        _send(answers, fault)
+
+
+def _send_media(answers: BinaryIO, media: Media | PartMedia, params: Any) -> None:
+    audio = [] if media.audio is None else [encode.flac(media.audio)]
+    frames = [frame if isinstance(frame, bytes) else encode.jpeg(frame, params.jpeg_quality) for frame in media.frames]
+    header = {
+        "audio": len(audio[0]) if audio else None,
+        "frames": [len(frame) for frame in frames],
+        "timestamps": media.timestamps,
+        "duration": media.duration,
+        "width": media.width,
+        "height": media.height,
+        "notes": [asdict(note) for note in media.notes],
+    }
+    _send(answers, header, *audio, *frames)
 
 
 def _send(answers: BinaryIO, header: dict[str, Any], *blobs: bytes) -> None:

@@ -6,7 +6,7 @@ import codecs
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Field, PlainValidator, model_validator
 
 from mer.params.base import Count, Positive, Section, StepSection
 
@@ -20,21 +20,29 @@ def _distinct(classes: tuple[str, ...]) -> tuple[str, ...]:
 Classes = Annotated[tuple[str, ...], Field(min_length=2), AfterValidator(_distinct)]
 
 
-def _text_keys(label_map: Any) -> Any:
-    """Labels that are whole numbers may go without quotes; YAML's other words (no, 1.0) are not what they seem."""
+SHIPPED_MAPS = ("iemocap-4", "iemocap-6")
+
+
+def _label_map(label_map: Any) -> dict[str, str | None] | str | None:
+    """A mapping, or the name of a shipped one.
+
+    Labels that are whole numbers may go without quotes; YAML's other words (no, 1.0) are not what they seem.
+    """
+    if label_map is None or label_map in SHIPPED_MAPS:
+        found: dict[str, str | None] | str | None = label_map
+        return found
     if not isinstance(label_map, dict):
-        return label_map
-    for theirs in label_map:
+        raise ValueError(f"a mapping is needed, or the name of one that is shipped ({', '.join(SHIPPED_MAPS)})")
+    for theirs, ours in label_map.items():
         if isinstance(theirs, bool) or not isinstance(theirs, str | int):
             raise ValueError(f"YAML reads the label {theirs!r} as no text: put it in quotes")
-    mapped = {str(theirs): ours for theirs, ours in label_map.items()}
-    if len({theirs.casefold() for theirs in mapped}) < len(label_map):
-        raise ValueError("two labels differ by capitals alone, which are not looked at")
-    for theirs, ours in mapped.items():
-        if not theirs.strip() or (isinstance(ours, str) and not ours.strip()):
+        if ours is not None and not isinstance(ours, str):
+            raise ValueError(f"YAML reads {ours!r} as no text: put the name of the class in quotes")
+        if not str(theirs).strip() or (ours is not None and not ours.strip()):
             raise ValueError("no label may be empty; null drops its clips")
-    if mapped and len({ours for ours in mapped.values() if ours is not None}) < 1:
-        raise ValueError("every label is mapped to null, so that no clip would be left")
+    mapped = {str(theirs): ours for theirs, ours in label_map.items()}
+    if not mapped or len({theirs.casefold() for theirs in mapped}) < len(label_map):
+        raise ValueError("labels must be distinct, capitals aside, and one at least")
     return mapped
 
 
@@ -48,22 +56,24 @@ def _text_encoding(name: str) -> str:
     return name
 
 
-def _target_names(target: Any) -> Any:
+def _target_names(target: Any) -> str | tuple[str, ...] | None:
     """One name or several; each is part of a column's name."""
+    if target is None:
+        return None
     names = [target] if isinstance(target, str) else target
-    if isinstance(names, list | tuple):
-        if len(set(map(str, names))) < len(names) or not names:
-            raise ValueError("targets must be distinct, and one at least")
-        for name in names:
-            if not isinstance(name, str) or not re.fullmatch(r"[\w .-]{1,100}", name):
-                raise ValueError(f"{str(name)[:100]!a} is no name for a target")
-    return target
+    if not isinstance(names, list | tuple) or not names:
+        raise ValueError("a name is needed, or a list of names")
+    for name in names:
+        if not isinstance(name, str) or not re.fullmatch(r"[\w .-]{1,100}", name):
+            raise ValueError(f"{str(name)[:100]!a} is no name for a target")
+    if len(set(names)) < len(names):
+        raise ValueError("targets must be distinct")
+    return target if isinstance(target, str) else tuple(target)
 
 
 Column = Literal["clip_id", "path", "label", "split", "group", "transcript", "fold", "start", "end"]
-LabelMap = Annotated[dict[str, str | None], BeforeValidator(_text_keys)]
-ShippedMap = Literal["iemocap-4", "iemocap-6"]
-Target = Annotated[str | tuple[str, ...], BeforeValidator(_target_names)]
+LabelMap = Annotated[dict[str, str | None] | str | None, PlainValidator(_label_map)]
+Target = Annotated[str | tuple[str, ...] | None, PlainValidator(_target_names)]
 
 READ_BY = {
     "labels": ("folder", "mertools", "mmsa"),
@@ -99,9 +109,9 @@ class CorpusParams(Section):
     ] = "mer2024"
     classes: Classes | None = None
     """Class order; None takes the layout's own (or, for `folder`, the labels found, sorted)."""
-    label_map: ShippedMap | LabelMap | None = None
+    label_map: LabelMap = None
     """Their label -> ours, or null to drop its clips; or the name of a map that is shipped. None takes the layout's."""
-    target: Target | None = None
+    target: Target = None
     """Numbers to predict, beside the classes or instead of them: valence, or [valence, arousal]."""
     labels: str = "labels.csv"
     """For `folder`: the CSV file with the labels, relative to `root` or absolute. For `mertools` that, or their .npz;

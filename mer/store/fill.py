@@ -50,15 +50,17 @@ def fill(
     batch_size: int = 1,
     batch_cost: float | None = None,
     cost: Callable[[Item], float] | None = None,
+    together: Callable[[Item], object] | None = None,
     total: int | None = None,
     description: str = "",
 ) -> FillReport:
     """Compute and store the row of every key that has neither a row nor a remembered failure.
 
     `items` pairs a key with what the worker needs; a key that comes twice is computed once. A batch holds at most
-    `batch_size` items, and at most `batch_cost` by the sum of `cost` (an item that alone costs more goes alone). Every
-    row is safe when the next is asked for, so an interrupted run continues where it stopped. Where the machine loses
-    `MOST_LOST` clips in a row, the rest is left alone.
+    `batch_size` items, and at most `batch_cost` by the sum of `cost` (an item that alone costs more goes alone),
+    and only neighbours that are the same to `together`, where it is given. Every row is safe when the next is asked
+    for, so an interrupted run continues where it stopped. Where the machine loses `MOST_LOST` clips in a row, the
+    rest is left alone.
     """
     known = cache.known()
     seen: dict[str, None] = {}
@@ -76,7 +78,7 @@ def fill(
     transient: dict[str, Failure] = {}
     lost: dict[str, Failure] = {}
     done = in_a_row = 0
-    batches = in_batches(lacking(), batch_size, batch_cost, cost)
+    batches = in_batches(lacking(), batch_size, batch_cost, cost, together)
     with (
         closing(map_batches(worker, batches, compute, total=total, description=description)) as results,
         cache.writer() as writer,
@@ -101,14 +103,22 @@ def fill(
 
 
 def in_batches(
-    items: Iterable[Item], size: int, limit: float | None, cost: Callable[[Item], float] | None
+    items: Iterable[Item],
+    size: int,
+    limit: float | None,
+    cost: Callable[[Item], float] | None,
+    together: Callable[[Item], object] | None = None,
 ) -> Iterator[list[Item]]:
-    """Cut a stream, in order, into batches of at most `size` items and at most `limit` of summed cost."""
+    """Cut a stream, in order, into batches of at most `size` items and at most `limit` of summed cost.
+
+    With `together`, a batch ends where that gives another value than for the item before.
+    """
     batch: list[Item] = []
     spent = 0.0
     for item in items:
         price = cost(item) if cost else 0.0
-        if batch and (len(batch) >= size or (limit is not None and spent + price > limit)):
+        apart = batch and together is not None and together(item) != together(batch[-1])
+        if batch and (apart or len(batch) >= size or (limit is not None and spent + price > limit)):
             yield batch
             batch, spent = [], 0.0
         batch.append(item)

@@ -121,3 +121,149 @@ def test_what_is_wrong_is_named_in_one_line(read_files, files, message):
 def test_a_label_outside_corpus_classes_is_named(read_files):
     with pytest.raises(MerError, match="line 2: label 'joy' is none of anger, fear"):
         read_folder(read_files, FILES | {"labels.csv": "clip_id,label\na,joy\n"}, classes=("anger", "fear"))
+
+
+SEGMENTS = "path,label,start,end\nc.wav,joy,0,1.5\nc.wav,anger,1.5,4\na.mp4,joy,,\n"
+
+
+def test_segments_of_a_file_are_clips_of_their_own(read_files):
+    rows = read_folder(read_files, FILES | {"labels.csv": SEGMENTS}).table.rows
+    assert rows["clip_id"].tolist() == ["a", "c_0.000-1.500", "c_1.500-4.000", "b"]
+    assert rows["start"].fillna(-1).tolist() == [-1, 0, 1.5, -1]
+    assert rows["end"].fillna(-1).tolist() == [-1, 1.5, 4, -1]
+    assert rows["split"].tolist() == ["labeled", "labeled", "labeled", "unlabeled"]
+
+
+def test_two_people_may_speak_at_a_time(read_files):
+    text = "path,clip_id,label,start,end,group\nc.wav,x,joy,0,2,1\nc.wav,y,anger,1,3,2\n"
+    assert read_folder(read_files, FILES | {"labels.csv": text}).table.rows["clip_id"].tolist() == ["a", "x", "y", "b"]
+
+
+def test_segments_that_overlap_name_both_and_the_line(read_files):
+    text = "path,clip_id,label,start,end\nc.wav,x,joy,0,2\nc.wav,y,anger,1,3\n"
+    with pytest.raises(MerError, match=r"line 3: segment 'y' overlaps 'x' of the same file c.wav; say by 'group'"):
+        read_folder(read_files, FILES | {"labels.csv": text})
+
+
+@pytest.mark.parametrize("prefix", ["soft_", ""])
+def test_votes_are_shares_and_the_label_is_the_likeliest(read_files, prefix):
+    text = f"clip_id,{prefix}joy,{prefix}anger,{prefix}fear\na,1,3,0\nb,,,\nc,2,1,1\n"
+    table = read_folder(read_files, FILES | {"labels.csv": text}, classes=("joy", "anger", "fear")).table
+    rows = table.rows.set_index("clip_id")
+    assert rows.loc["a", ["soft_joy", "soft_anger", "soft_fear"]].tolist() == [0.25, 0.75, 0]
+    assert rows.loc["b", ["soft_joy", "soft_anger", "soft_fear"]].isna().all()
+    assert rows.loc[["a", "c"], "label"].tolist() == ["anger", "joy"]
+    assert rows.loc["b", "split"] == "unlabeled"
+
+
+def test_votes_of_merged_classes_are_summed_and_those_of_dropped_ones_left_out(read_files):
+    text = "clip_id,soft_joy,soft_glad,soft_anger,soft_other\na,2,2,3,5\nb,0,0,0,4\nc,1,0,0,0\n"
+    label_map = {"joy": "happy", "glad": "happy", "anger": "angry", "other": None}
+    corpus = read_folder(read_files, FILES | {"labels.csv": text}, label_map=label_map)
+    rows = corpus.table.rows.set_index("clip_id")
+    assert rows.loc["a", ["label", "soft_happy", "soft_angry"]].tolist() == ["happy", 4 / 7, 3 / 7]
+    assert list(rows.index) == ["a", "c"]
+    assert corpus.notes.found["dropped"] == ["b (votes)"]
+
+
+def test_votes_of_the_test_split_go_to_its_own_table(read_files):
+    text = "clip_id,soft_joy,soft_anger,split\na,1,3,\nb,3,1,test\n"
+    corpus = read_folder(read_files, FILES | {"labels.csv": text})
+    assert corpus.test_labels.values.tolist() == [["b", "joy", 0.25, 0.75]]
+    assert corpus.table.rows.set_index("clip_id").loc["b", ["soft_joy", "label"]].isna().all()
+
+
+def test_targets_come_beside_classes_or_without_any(read_files):
+    text = "clip_id,label,valence,target_arousal\na,joy,0.5,1\nb,anger,,-1\nc,,2,\n"
+    both = read_folder(read_files, FILES | {"labels.csv": text}, target=("valence", "arousal")).table
+    rows = both.rows.set_index("clip_id")
+    assert both.targets == ("valence", "arousal")
+    assert rows.loc["a", ["target_valence", "target_arousal"]].tolist() == [0.5, 1.0]
+    assert rows.loc[["a", "b", "c"], "target_valence"].isna().tolist() == [False, True, False]
+    assert rows.loc["c", "split"] == "labeled"
+    alone = read_folder(read_files, {"labels.csv": "clip_id,valence\na,0.5\nb,1\n"}, target="valence").table
+    assert alone.classes == ()
+    assert alone.rows["label"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("clip_id,label,valence\na,joy,NaN\n", "line 2: valence 'NaN' is not a number; leave the cell empty"),
+        ("clip_id,label,valence\na,joy,-inf\n", "line 2: valence '-inf' is not a number"),
+        ("clip_id,label,valence\na,joy,much\n", "line 2: valence 'much' is not a number"),
+        ("clip_id,label,valence\na,joy,\n", "no labeled clip of .* has a number for 'valence'"),
+        ("clip_id,label,arousal\na,joy,1\n", "corpus.target: .*labels.csv has no column 'valence'"),
+    ],
+)
+def test_a_target_that_is_no_number_is_named(read_files, text, message):
+    with pytest.raises(MerError, match=message):
+        read_folder(read_files, FILES | {"labels.csv": text}, target="valence")
+
+
+def test_the_corpus_own_folds_are_taken(read_files):
+    rows = read_folder(read_files, FILES | {"labels.csv": "clip_id,label,fold\na,joy,x1\nb,anger,x2\n"}).table.rows
+    assert rows["corpus_fold"].fillna("").tolist() == ["x1", "", "x2"]
+
+
+@pytest.mark.parametrize(
+    ("label_map", "labels"),
+    [
+        ({"joy": "happy", "anger": None, "7": "angry"}, {"a": "happy", "c": "angry"}),
+        ({"JOY": "happy", "Anger": "angry", 7: "angry"}, {"a": "happy", "b": "angry", "c": "angry"}),
+    ],
+)
+def test_labels_are_mapped_merged_and_dropped(read_files, label_map, labels):
+    text = "clip_id,label\na,joy\nb,anger\nc,7\n"
+    rows = read_folder(read_files, FILES | {"labels.csv": text}, label_map=label_map).table.rows
+    assert dict(zip(rows["clip_id"], rows["label"], strict=True)) == labels
+
+
+def test_all_labels_outside_the_map_are_counted_in_one_line(read_files):
+    text = "clip_id,label\na,joy\nb,anger\nc,anger\n"
+    with pytest.raises(MerError) as raised:
+        read_folder(read_files, FILES | {"labels.csv": text}, label_map={"joy": "happy"})
+    assert "line 3: label 'anger' is none of happy; 2 clips have such labels: 'anger' (2)" in str(raised.value)
+    assert "corpus.label_map names none of them" in str(raised.value)
+
+
+def test_a_map_to_what_is_no_class_is_named(read_files):
+    with pytest.raises(MerError, match=r"corpus\.label_map: 'joy' is to be 'glad', which is none of happy, angry"):
+        read_folder(
+            read_files,
+            FILES | {"labels.csv": "clip_id,label\na,joy\n"},
+            label_map={"joy": "glad"},
+            classes=("happy", "angry"),
+        )
+
+
+def test_labels_that_differ_by_capitals_are_one_class_as_most_write_it(read_files):
+    text = "clip_id,label\na,Joy\nb,joy \nc,joy\n"
+    table = read_folder(read_files, FILES | {"labels.csv": text}).table
+    assert table.classes == ("joy",)
+    assert table.rows["label"].tolist() == ["joy"] * 3
+
+
+GOOD = "clip_id;label;transcript\r\na;快乐;早上好\r\nb;anger;你好\r\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "gb18030", "gbk", "utf-16-le", "utf-16-be"])
+def test_tables_in_other_encodings_are_read(read_files, encoding):
+    named = encoding if encoding in ("gb18030", "gbk", "utf-16-le", "utf-16-be") else "utf-8"
+    table = read_folder(read_files, FILES | {"labels.csv": GOOD.encode(encoding)}, encoding=named).table
+    assert table.classes == ("anger", "快乐")
+    assert table.rows.set_index("clip_id").loc["a", "transcript"] == "早上好"
+
+
+def test_chinese_text_of_windows_says_what_it_reads_as(read_files):
+    with pytest.raises(MerError) as raised:
+        read_folder(read_files, FILES | {"labels.csv": GOOD.encode("gbk")})
+    assert "not UTF-8 (near line 2); it reads as GB18030 ('快乐早上好你'): set corpus.encoding: gb18030" in str(
+        raised.value
+    )
+
+
+def test_decimal_commas_are_read_where_semicolons_part_the_cells(read_files):
+    text = "clip_id;label;valence\na;joy;0,5\nb;joy;-1.25\n"
+    rows = read_folder(read_files, FILES | {"labels.csv": text}, target="valence").table.rows
+    assert rows["target_valence"].dropna().tolist() == [0.5, -1.25]
