@@ -1,4 +1,4 @@
-"""Face crops that others made (`faces.source`), instead of a detector's: see `mer.imports.crops`."""
+"""Face crops that others made (`faces.crops`), instead of a detector's: see `mer.imports.crops`."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ class ImportedCropWorker:
 
 
 def import_step(name: str, stage: str, params: CropParams, batch_size: int) -> Step[Crops]:
-    """Storing the crops that `faces.source` holds."""
+    """Storing the crops that `faces.crops` holds."""
     fingerprint = digest("imported crops", VERSION, params.crop_size, JPEG_QUALITY)
-    made = Made(stage, fingerprint, str(params.source), deciding(params))
+    made = Made(stage, fingerprint, str(params.crops), deciding(params))
     limits = Limits("faces", params.max_failed, params.max_lost)
     return Step(name, SCHEMA, made, ImportedCropWorker(params.crop_size), limits, batch_size)
 
@@ -63,8 +63,8 @@ def imported_crops(params: CropParams, clip_ids: Sequence[str]) -> Content[Crops
     Raises:
         MerError: the source holds no crops, or has no clip in common with the corpus.
     """
-    source = open_crops(Path(str(params.source)))
-    print("\n".join([source.describe(), *match(clip_ids, source.clip_ids, "faces.source")]), flush=True)
+    source = open_crops(Path(str(params.crops)))
+    print("\n".join([source.describe(), *match(clip_ids, source.clip_ids, "faces.crops")]), flush=True)
     digests = source.digests([clip_id for clip_id in clip_ids if clip_id in source.files])
 
     def load(wanted: Sequence[str]) -> Iterator[tuple[str, Crops]]:

@@ -118,12 +118,12 @@ def _make_again(
 
 
 def _work(media: Media, params: CropParams, *, wanted: bool = True) -> tuple[Step[Any], Content[Any]]:
-    """The step that makes crops and what it works on: decoded frames, or the crops that `faces.source` holds."""
+    """The step that makes crops and what it works on: decoded frames, or the crops that `faces.crops` holds."""
     clip_ids = list(media.manifest.keys)
-    step: Step[Any] = _step(params) if params.source is None else import_step(NAME, STAGE, params, BATCH_CLIPS)
+    step: Step[Any] = _step(params) if params.crops is None else import_step(NAME, STAGE, params, BATCH_CLIPS)
     if not wanted:
         return step, Content(dict.fromkeys(clip_ids), lambda clip_ids: ())
-    return step, _frames(media) if params.source is None else imported_crops(params, clip_ids)
+    return step, _frames(media) if params.crops is None else imported_crops(params, clip_ids)
 
 
 def _step(params: CropParams) -> Step[MediaRecord]:

@@ -13,7 +13,8 @@ from mer.errors import MerError
 from mer.extraction.crops import CropReport, crop_faces, open_crops
 from mer.extraction.face import extract_face
 from mer.extraction.media import Media
-from mer.params import ComputeParams, CropParams, FaceParams
+from mer.params import ComputeParams, CropParams, FaceParams, parse_params
+from mer.params.needs import needs
 from mer.store.quarantine import read_quarantine
 from mer.store.tables import read_utterances
 from tests.extraction.making import make_media
@@ -36,7 +37,7 @@ def write(tmp_path: Path, clip: str, crops: np.ndarray) -> None:
 
 def crop(media: Media, tmp_path: Path, **params: object) -> CropReport:
     source = str(tmp_path / "openface_face")
-    return crop_faces(media, CropParams.model_validate({"source": source, **params}), ONE)
+    return crop_faces(media, CropParams.model_validate({"crops": source, **params}), ONE)
 
 
 def bgr(count: int) -> np.ndarray:
@@ -51,7 +52,7 @@ def test_imported_crops_are_encoded_as_detected_ones_are(
     write(tmp_path, "a", bgr(3))
     write(tmp_path, "b", np.zeros((2, 112, 112, 3), np.uint8))
     report = crop(media, tmp_path)
-    params = CropParams(source=str(tmp_path / "openface_face"))
+    params = CropParams(crops=str(tmp_path / "openface_face"))
     extract_face("face", media, FaceParams(), params, ONE)
     table = read_utterances(tmp_path / "data/features/face/utterance.parquet")
     assert table.ok.tolist() == [True, False, False]
@@ -61,7 +62,7 @@ def test_imported_crops_are_encoded_as_detected_ones_are(
     difference = np.abs(from_record(record).crops.astype(int) - bgr(3)[..., ::-1])
     assert difference.mean() < 3  # JPEG's; with the colours swapped it is above 80
     said = capsys.readouterr().out
-    assert "faces.source: no features of 1 of 3 clips, the first is 'c'" in said
+    assert "faces.crops: no features of 1 of 3 clips, the first is 'c'" in said
 
 
 def test_crops_are_stored_once_and_made_again_where_they_were_lost(media: Media, tmp_path: Path) -> None:
@@ -69,7 +70,7 @@ def test_crops_are_stored_once_and_made_again_where_they_were_lost(media: Media,
     assert crop(media, tmp_path).crops.computed == 1
     assert crop(media, tmp_path).crops.computed == 0
     shutil.rmtree(tmp_path / "cache" / "face_crops")
-    params = CropParams(source=str(tmp_path / "openface_face"))
+    params = CropParams(crops=str(tmp_path / "openface_face"))
     [(clip, record)] = open_crops(media, params, ONE).load(["a"])
     assert (clip, record["detected"]) == ("a", 2)
 
@@ -88,5 +89,12 @@ def test_crops_of_another_size_or_form_go_to_quarantine(media: Media, tmp_path: 
 
 def test_crops_of_other_clips_are_said(media: Media, tmp_path: Path) -> None:
     write(tmp_path, "train_a", bgr(1))
-    with pytest.raises(MerError, match=r"faces\.source: none of its 1 clips.*the prefix 'train_'"):
+    with pytest.raises(MerError, match=r"faces\.crops: none of its 1 clips.*the prefix 'train_'"):
         crop(media, tmp_path)
+
+
+def test_views_of_imported_crops_and_features_need_no_media() -> None:
+    views = {"face": {}, "openface": {"modality": "face", "source": "features/openface-UTT"}}
+    assert needs(parse_params({"views": views}))["media"]
+    asked = needs(parse_params({"views": views, "faces": {"crops": "openface_face"}}))
+    assert (asked["media"], asked["faces"]) == (False, True)
