@@ -47,6 +47,17 @@ def show(
 
 
 @app.command()
+def views(
+    path: Annotated[Path, typer.Argument(help="Metrics of a ranking; the last run's")] = Path("metrics/views.json"),
+) -> None:
+    """Rank the views: what each scores alone by an out-of-fold linear probe, its coverage, and the best pair."""
+    from mer.evaluation.view_ranking import table
+    from mer.foreign import read_json
+
+    print(table(read_json(path, f"{path}: run `dvc repro rank_views`")))
+
+
+@app.command()
 def predict(
     files: Annotated[list[Path], typer.Argument(help="Video or audio files")],
     bundle: Annotated[Path, typer.Option(help="Trained bundle")] = Path("data/models/bundle"),

@@ -29,6 +29,7 @@ def _page(run: RunResults) -> str:
         sections.confusion(run.plots, run.clips.classes),
         sections.mistakes(run.mistakes, run.frames),
         sections.calibration(run.plots["calibration"]),
+        sections.views(run.views),
         sections.curves(run.curves),
         sections.pseudo_labels(run.rounds, run.pseudo_labels, run.clips.classes),
         sections.quarantine(run.quarantine),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,8 @@ class RunResults:
     mistakes: pd.DataFrame
     frames: Mapping[str, bytes]
     quarantine: pd.DataFrame
+    views: Mapping[str, Any] = field(default_factory=dict)
+    """What `rank_views` wrote."""
 
 
 def read_results(params: Params, data: str | Path = "data", metrics: str | Path = "metrics") -> RunResults:
@@ -69,6 +71,7 @@ def read_results(params: Params, data: str | Path = "data", metrics: str | Path 
             mistakes=mistakes,
             frames=_middle_frames(params, data, list(mistakes["clip_id"])),
             quarantine=read_quarantine(data / "quarantine"),
+            views=json.loads((metrics / "views.json").read_text(encoding="utf-8")),
         )
     except FileNotFoundError as error:
         raise MerError(f"{error.filename}: no such file; run the stages before the report") from None

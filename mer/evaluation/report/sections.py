@@ -94,6 +94,27 @@ def calibration(bins: pd.DataFrame) -> Markup:
     return section("Calibration", element("div", reliability_diagram(bins), numbers, class_="grid"), note=note)
 
 
+def views(ranking: Mapping[str, Any]) -> Markup:
+    """What each view scores alone, the best first, and what the best pair adds."""
+    rows = [
+        (
+            name,
+            of["modality"],
+            of["width"],
+            f"{of['coverage']:.1%}",
+            share_cell(of["weighted_f1"], f"{of['weighted_f1']:.3f}", class_="bar"),
+            f"{of['low']:.3f} to {of['high']:.3f}",
+        )
+        for name, of in ranking.get("views", {}).items()
+    ]
+    note = "A linear probe of each view alone, out of fold: what the view knows, not what the model makes of it."
+    if "best_pair" in ranking:
+        pair = ranking["best_pair"]
+        note += f" {pair['views']} together score {pair['weighted_f1']:.3f}, {pair['adds']:+.3f} over the best alone."
+    head = ("view", "modality", "width", "coverage", "weighted-F1", "interval")
+    return section("Views", *([table("By weighted-F1", head, rows, class_="wide")] if rows else []), note=note)
+
+
 def curves(tables: Mapping[str, pd.DataFrame]) -> Markup:
     """A small chart for each column of each training log, over its `epoch` or `step`, averaged over folds and seeds."""
     parts: list[Markup] = []

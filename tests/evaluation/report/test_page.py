@@ -147,3 +147,9 @@ def test_a_long_quarantine_is_cut_and_counted(page, results):
     html = page(replace(results, quarantine=many))
     assert html.count("moov atom not found") == 100
     assert "The first 100 of 250 rows." in html
+
+
+def test_views_are_ranked_with_what_the_best_pair_adds(results, tmp_path):
+    write_report(tmp_path / "index.html", results)
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert all(said in page for said in ("speech", "50.0%", "0.250 to 0.500", "speech + clip together", "+0.062"))
