@@ -28,13 +28,14 @@ GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINV
 def file_digests(root: str | Path, paths: Sequence[str]) -> Iterator[str | None]:
     """SHA-256 of each file; None where it has none: decoding says why, unless there is no file to decode."""
     top = real_root(root)
+    folder, parents = os.fspath(top), dict[str, str]()
     with FileDigests() as digests:
         for path in paths:
             if path == NO_MEDIA:
                 yield None
                 continue
             try:
-                yield readable_digest(top / path, top, digests)
+                yield readable_digest(os.path.join(folder, path), top, digests, parents)
             except ClipError:
                 yield None
 
@@ -43,16 +44,19 @@ def real_root(root: str | Path) -> Path:
     return Path(os.path.realpath(root))
 
 
-def readable_digest(file: Path, top: Path, digests: FileDigests) -> str:
+def readable_digest(file: str | Path, top: Path, digests: FileDigests, parents: dict[str, str] | None = None) -> str:
     """SHA-256 of a file that may be decoded.
+
+    Args:
+        parents: where folders really are, to be filled and used again for the other files of a pass.
 
     Raises:
         MediaError: it is not there, not a file, empty, outside `top`, or cannot be read.
     """
     try:
-        if not Path(os.path.realpath(file)).is_relative_to(top):
+        if not _is_inside(os.fspath(file), os.fspath(top), {} if parents is None else parents):
             raise OutsideRootError("the file is outside corpus.root, by its path or by a symbolic link")
-        status = file.stat()
+        status = os.stat(file)
         if not stat.S_ISREG(status.st_mode):
             raise NotAFileError("not a regular file")
         if status.st_size == 0:
@@ -66,3 +70,16 @@ def readable_digest(file: Path, top: Path, digests: FileDigests) -> str:
         raise UnreadableFileError(explain(error)) from None
     except ValueError as error:
         raise MissingFileError(str(error)) from None
+
+
+def _is_inside(file: str, top: str, parents: dict[str, str]) -> bool:
+    """Whether a file really is below a folder, links followed.
+
+    No pathlib here, and no folder is followed twice: for a hundred thousand small files that costs more than hashing.
+    """
+    folder, name = os.path.split(file)
+    real = parents.get(folder)
+    if real is None:
+        real = parents[folder] = os.path.realpath(folder)
+    place = os.path.realpath(file) if name in ("", ".", "..") or os.path.islink(file) else f"{real}{os.sep}{name}"
+    return f"{place}{os.sep}".startswith(f"{top.rstrip(os.sep)}{os.sep}")

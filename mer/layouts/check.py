@@ -11,7 +11,7 @@ from mer.clips.tables import CORPUS_FOLD, TARGET
 from mer.errors import ClipError
 from mer.extraction.sources import NO_MEDIA, readable_digest, real_root
 from mer.layouts import Corpus, read_corpus
-from mer.layouts.stubs import is_stub
+from mer.media.stubs import is_stub
 from mer.params import CorpusParams
 from mer.store.keys import FileDigests
 
@@ -61,9 +61,9 @@ def _counts(corpus: Corpus) -> Iterator[str]:
 
 
 def _cell(table: pd.DataFrame | None, name: str, split: str) -> int:
-    if table is None or name not in table.index or split not in table.columns:
+    if table is None or split not in table.columns:
         return 0
-    return int(table.loc[name, split])
+    return next((int(count) for label, count in table[split].items() if label == name), 0)
 
 
 def _facts(corpus: Corpus) -> Iterator[str]:

@@ -17,7 +17,7 @@ from mer.layouts.base import Clip, Corpus, make_corpus
 from mer.layouts.files import find, media_files, stem
 from mer.layouts.labels import Naming
 from mer.layouts.notes import Notes
-from mer.layouts.stubs import is_stub
+from mer.media.stubs import is_stub
 from mer.params import CorpusParams
 
 NAME = re.compile(r"(\d{4})_([A-Z]{3})_(ANG|DIS|FEA|HAP|NEU|SAD)_(XX?|LO|MD|HI)")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from mer.errors import MerError
 from mer.foreign import normalise as normalise
@@ -42,12 +43,12 @@ def locate(root: Path, *names: str) -> str:
 
 def stem(path: str) -> str:
     """The file's name without folder and suffix, in composed Unicode."""
-    return normalise(PurePosixPath(path).stem)
+    return normalise(posixpath.splitext(posixpath.basename(path))[0])
 
 
 def stem_path(path: str) -> str:
     """The path without suffix, in composed Unicode."""
-    return normalise(str(PurePosixPath(path).with_suffix("")))
+    return normalise(posixpath.splitext(path)[0])
 
 
 def by_stem(paths: list[str]) -> dict[str, str]:

@@ -156,7 +156,7 @@ def _rows_by_path(table: Rows, ids: Mapping[str, str], *, several: bool) -> dict
     missing = []
     for key, row in _keyed(table, column, several):
         # './a.wav' and, from Windows, 'a\\b.wav' are the same names as those that the listing gives.
-        path = path_of.get(str(PurePosixPath(key.replace("\\", "/"))))
+        path = path_of.get(key) or path_of.get(str(PurePosixPath(key.replace("\\", "/"))))
         if path is None:
             missing.append((key, row))
             continue

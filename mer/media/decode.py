@@ -31,6 +31,7 @@ from mer.media.picture import Picture
 from mer.media.rate import SAMPLE_RATE as RATE
 from mer.media.sampled import Sampled, flat_ones
 from mer.media.sound import Listener, Sound, choose_audio, require_known
+from mer.media.stubs import is_stub
 from mer.media.track import track, wanted_times
 from mer.media.whole import Whole
 
@@ -71,9 +72,16 @@ def decode_clip(path: str | Path, params: DecodeParams) -> Media:
         decoding = Decoding(lambda options: av.open(f"file:{path}", options=options, metadata_errors="replace"), params)
         media = decoding.run()
     except av.FFmpegError as error:
-        raise errors.NotMediaError(error.strerror or str(error)) from None
+        raise not_media(path, error) from None
     note_cut_riff(decoding.notes, Path(path))
     return replace(media, notes=tuple(decoding.notes.notes))
+
+
+def not_media(path: str | Path, error: av.FFmpegError) -> errors.NotMediaError:
+    """What to say of a file that FFmpeg does not open."""
+    if is_stub(path):
+        return errors.NotMediaError("a stub that git-lfs left in the place of the file: run `git lfs pull`")
+    return errors.NotMediaError(error.strerror or str(error))
 
 
 def check_file(path: Path) -> None:

@@ -19,7 +19,7 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from mer.media import encode, errors
-from mer.media.decode import SAFE, Decoding, check_file, decode_clip, on_clock
+from mer.media.decode import SAFE, Decoding, check_file, decode_clip, not_media, on_clock
 from mer.media.errors import MediaError
 from mer.media.frames import check_size, sample
 from mer.media.notes import Note, Notebook
@@ -80,7 +80,7 @@ def decode_parts(path: str | Path, parts: Sequence[Part], params: DecodeParams) 
         )
         decoding.run_parts()
     except av.FFmpegError as error:
-        raise errors.NotMediaError(error.strerror or str(error)) from None
+        raise not_media(path, error) from None
     return [_answered(decoding, number, params) for number in range(len(parts))]
 
 

@@ -149,6 +149,13 @@ def test_the_sandbox_gives_the_same_and_survives_a_file_that_is_none(tmp_path):
     assert last["timestamps"] == good(here[2]).timestamps
 
 
+@pytest.mark.parametrize("wanted", [[], [Part(0.0, 1.0)]])
+def test_a_stub_of_git_lfs_is_called_by_its_name(tmp_path, wanted):
+    (tmp_path / "a.flv").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n")
+    with pytest.raises(MediaError, match="a stub that git-lfs left in the place of the file: run `git lfs pull`"):
+        decode_parts(tmp_path / "a.flv", wanted, PARAMS) if wanted else decode_clip(tmp_path / "a.flv", PARAMS)
+
+
 def test_a_dark_part_is_told_from_a_dark_file(tmp_path):
     clip = write_clip(tmp_path / "a.mkv", audio="pcm_s16le", rate=RATE, audio_start=1.0, seconds=2.0)
     silent, sounding = map(good, decode_parts(clip, [Part(0.0, 0.9), Part(1.2, 1.8)], PARAMS))
