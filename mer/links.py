@@ -89,6 +89,8 @@ def _recogniser(params: Params) -> Iterator[Path]:
 def _detector(params: Params) -> Iterator[Path]:
     if params.faces.detector_model is not None:
         yield Path(params.faces.detector_model)
+    if params.faces.crops is not None:
+        yield Path(params.faces.crops)
 
 
 READ_BY = {"ingest": _labels, "transcribe": _recogniser, "crop_faces": _detector}

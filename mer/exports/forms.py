@@ -34,4 +34,4 @@ def export(
         raise MerError(f"{data / 'features'}: no features; run the pipeline first")
     if form == "mertools":
         return write_mertools(run, names, target, frames=frames)
-    return write_mmsa(run, choose_views(names, modalities()), target, frames=frames)
+    return write_mmsa(run, choose_views(names, modalities(data)), target, frames=frames)

@@ -63,9 +63,9 @@ def choose_views(names: Sequence[str], modality_of: Mapping[str, str]) -> dict[s
     """
     chosen: dict[str, str] = {}
     for name in names:
-        modality = modality_of.get(name, name)
-        if modality not in KEYS:
-            raise MerError(f"view '{name}': its modality is not known; views in params say it")
+        modality = modality_of.get(name)
+        if modality is None:
+            raise MerError(f"--views: there is no view '{name}' (found: {', '.join(modality_of)})")
         if modality in chosen:
             raise MerError(f"MMSA has one view a modality: '{chosen[modality]}' or '{name}' for {modality}? --views")
         chosen[modality] = name

@@ -10,6 +10,7 @@ import numpy as np
 
 from mer.clips import read_folds, read_labels, read_splits, read_test_labels, read_texts
 from mer.errors import MerError
+from mer.params.needs import read_view_list
 from mer.store.tables import FrameTensors, UtteranceTable, open_frames, read_utterances
 
 UTTERANCES, FRAMES = "utterance.parquet", "frames.safetensors"
@@ -116,6 +117,10 @@ def _texts(data: Path) -> Mapping[str, str | None]:
     return read_texts(data / "corpus_text.parquet")
 
 
-def modalities() -> dict[str, str]:
-    """The modality of each view, by its name."""
-    return {}
+def modalities(data: Path) -> dict[str, str]:
+    """The modality of each view, by its name.
+
+    Raises:
+        MerError: the run has no list of its views.
+    """
+    return dict(read_view_list(data / "needed"))

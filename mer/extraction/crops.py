@@ -12,6 +12,7 @@ from mer.encoders.face.cropper import FaceCropper
 from mer.encoders.face.crops import SCHEMA, to_record
 from mer.errors import ClipError, MerError
 from mer.extraction.contents import read_contents, write_contents
+from mer.extraction.crop_import import import_step, imported_crops
 from mer.extraction.media import Media
 from mer.extraction.per_clip import Content, Done, Limits, Step, fill_cache, run_per_clip
 from mer.extraction.settings import deciding
@@ -59,13 +60,13 @@ def crop_faces(media: Media, params: CropParams, compute: ComputeParams, *, want
         MerError: the detector that `faces` names cannot be loaded.
     """
     place = media.place
-    content = _frames(media) if wanted else Content(dict.fromkeys(media.manifest.keys), lambda clip_ids: ())
+    step, content = _work(media, params, wanted=wanted)
 
     def finish(done: Done) -> CropReport:
         write_contents(place.data, "face", done.keys)
         return CropReport(done, _detection(done))
 
-    return run_per_clip(_step(params), content, compute, place, finish)
+    return run_per_clip(step, content, compute, place, finish)
 
 
 def open_crops(media: Media, params: CropParams, compute: ComputeParams) -> Content[dict[str, Any]]:
@@ -98,23 +99,31 @@ def _make_again(
     media: Media, params: CropParams, compute: ComputeParams, clip_ids: Sequence[str], digests: dict[str, str | None]
 ) -> None:
     print(f"crops of {len(clip_ids)} clips are not in the cache: made again", flush=True)
-    step = _step(params)
+    step, content = _work(media, params)
     manifest = read_manifest(media.place.manifest(NAME))
     if manifest.made.fingerprint != step.made.fingerprint:
         raise MerError(
             f"{manifest.path}: cropped by {manifest.made.name}, here it would be by {step.made.name}; "
             f"{len(clip_ids)} clips are not in the cache: run `dvc repro --force {STAGE}`"
         )
-    frames = _frames(media)
     wanted = set(clip_ids)
     _, keys, report = fill_cache(
-        step, Content({c: of for c, of in frames.digests.items() if c in wanted}, frames.load), compute
+        step, Content({c: of for c, of in content.digests.items() if c in wanted}, content.load), compute
     )
     for clip_id, key in keys.items():
         failure = report.lost.get(str(key)) or report.failed.get(str(key))
         if key != digests[clip_id] or failure is not None:
             reason = failure.message if failure is not None else "its frames are not those that were cropped"
             raise MerError(f"clip '{clip_id}': its crops are not in the cache, and cannot be made again: {reason}")
+
+
+def _work(media: Media, params: CropParams, *, wanted: bool = True) -> tuple[Step[Any], Content[Any]]:
+    """The step that makes crops and what it works on: decoded frames, or the crops that `faces.crops` holds."""
+    clip_ids = list(media.manifest.keys)
+    step: Step[Any] = _step(params) if params.crops is None else import_step(NAME, STAGE, params, BATCH_CLIPS)
+    if not wanted:
+        return step, Content(dict.fromkeys(clip_ids), lambda clip_ids: ())
+    return step, _frames(media) if params.crops is None else imported_crops(params, clip_ids)
 
 
 def _step(params: CropParams) -> Step[MediaRecord]:

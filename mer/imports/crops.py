@@ -71,10 +71,10 @@ class CropSource:
             )
         return np.ascontiguousarray(values[..., ::-1]) if values.any() else None
 
-    def digest(self, clip_id: str) -> str:
-        """Hex digest of a clip's crops, by its file's bytes."""
-        with FileDigests() as digests:
-            return digest("crops", REVISION, digests.of(self.files[clip_id]))
+    def digests(self, clip_ids: Sequence[str]) -> dict[str, str]:
+        """Hex digest of each clip's crops, by its file's bytes; hashed once and remembered."""
+        with FileDigests() as known:
+            return {clip_id: digest("crops", REVISION, known.of(self.files[clip_id])) for clip_id in clip_ids}
 
     def describe(self) -> str:
         return f"{self.path}: {len(self.files)} clips, face crops"

@@ -44,13 +44,13 @@ class FolderSource(Source):
         """
         kind = KIND.search(path.name)
         self.frames = None if kind is None else kind[1].upper() == "FRA"
-        self.files, self.others = _files(path)
+        self.files, self._folders, self.others = _files(path)
         super().__init__(path, list(self.files), str(path))
 
     def array(self, clip_id: str) -> NDArray[Any]:
-        file = self.files[clip_id]
+        file = Path(self.files[clip_id])
         try:
-            values = self._folder(clip_id, file) if file.is_dir() else self._file(file)
+            values = self._folder(clip_id, file) if clip_id in self._folders else self._file(file)
         except ImportedError:
             raise
         except MerError as error:
@@ -58,11 +58,11 @@ class FolderSource(Source):
         return values.reshape(squeezed(values.shape, frames=self.frames))
 
     def widths(self) -> Iterator[tuple[str, int]]:
-        for clip_id, file in self.files.items():
-            first = file
-            if file.is_dir():
+        for clip_id, name in self.files.items():
+            file = first = Path(name)
+            if clip_id in self._folders:
                 first = next(iter(_frames(file)), file)
-            if first.suffix == ".npy":
+            if first.suffix.lower() == ".npy":
                 try:
                     with opened(first) as (_, header):
                         if header.dtype.kind not in KINDS:
@@ -71,22 +71,24 @@ class FolderSource(Source):
                 except MerError as error:
                     raise ImportedError(f"clip '{clip_id}': {error}") from None
                 yield clip_id, shape[-1]
-            elif first is not file or not file.is_dir():
+            elif clip_id not in self._folders:
                 yield clip_id, self.array(clip_id).shape[-1]
 
     @property
     def first(self) -> Path | None:
         """An array of one of the clips."""
-        file = next(iter(self.files.values()))
-        return next(iter(_frames(file)), None) if file.is_dir() else file
+        clip_id, file = next(iter(self.files.items()))
+        return next(iter(_frames(Path(file))), None) if clip_id in self._folders else Path(file)
 
     def digest(self, clip_id: str) -> str:
         """Of the files' bytes, which are hashed once and remembered."""
         self._known(clip_id)
-        file = self.files[clip_id]
+        file = Path(self.files[clip_id])
         with FileDigests() as digests:
-            found = [digests.of(one) for one in (_frames(file) if file.is_dir() else [file])]
-        return digest("folder", REVISION, self.frames, file.suffix if file.is_file() else "frames", found)
+            found = [digests.of(one) for one in (_frames(file) if clip_id in self._folders else [file])]
+        return digest(
+            "folder", REVISION, self.frames, "frames" if clip_id in self._folders else file.suffix.lower(), found
+        )
 
     def describe(self) -> str:
         kinds = {True: "frames", False: "utterance vectors", None: "vectors or frames"}
@@ -94,9 +96,9 @@ class FolderSource(Source):
         return line + (f"; {self.others} other files passed over" if self.others else "")
 
     def _file(self, file: Path) -> NDArray[Any]:
-        if file.suffix == ".csv":
+        if file.suffix.lower() == ".csv":
             return read_numbers(file)
-        if file.suffix == ".npz":
+        if file.suffix.lower() == ".npz":
             return _timed(Archive(file))
         return read_npy(file)
 
@@ -129,24 +131,26 @@ def _timed(archive: Archive) -> NDArray[Any]:
     return array
 
 
-def _files(folder: Path) -> tuple[dict[str, Path], int]:
-    """The file or folder of each clip, sorted by name, and how many other files there are."""
-    found: dict[str, Path] = {}
+def _files(folder: Path) -> tuple[dict[str, str], set[str], int]:
+    """The file or folder of each clip, sorted by name; which are folders; and how many other files there are."""
+    found: dict[str, str] = {}
+    folders: set[str] = set()
     others = 0
     for entry in entries(folder, Path(os.path.realpath(folder))):
-        path = Path(entry.path)
+        stem, ending = os.path.splitext(entry.name)
         if is_folder(entry):
             name = normalise(entry.name)
-        elif path.suffix.lower() in SUFFIXES and is_file(entry):
-            name = normalise(path.stem)
+            folders.add(name)
+        elif ending.lower() in SUFFIXES and is_file(entry):
+            name = normalise(stem)
         else:
             others += 1
             continue
-        if (first := found.setdefault(name, path)) != path:
-            raise MerError(f"{first} and {path} would both be clip '{name}': keep one of them")
+        if (first := found.setdefault(name, entry.path)) != entry.path:
+            raise MerError(f"{first} and {entry.path} would both be clip '{name}': keep one of them")
     if not found:
         raise MerError(f"{folder}: no features in it ({', '.join(SUFFIXES)}, or folders of frames){_seen(others)}")
-    return dict(sorted(found.items())), others
+    return dict(sorted(found.items())), folders, others
 
 
 def clip_names(folder: Path) -> list[str]:
@@ -198,6 +202,6 @@ def entries(folder: Path, top: Path) -> Iterator[os.DirEntry[str]]:
             continue
         if entry.is_symlink() and not Path(os.path.realpath(entry.path)).is_relative_to(top):
             raise MerError(f"{entry.path}: a link that leads out of {top}; put the file itself there")
-        if not is_folder(entry) and (fault := fault_of(entry.path)) is not None:
+        if not is_file(entry) and not is_folder(entry) and (fault := fault_of(entry.path)) is not None:
             raise MerError(fault)
         yield entry

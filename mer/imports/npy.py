@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,6 +24,8 @@ from mer.imports.regular import check_regular
 from mer.imports.unpickle import DamagedError, loads
 
 LONGEST_HEADER = 10_000
+SIZES = {(1, 0): 2, (2, 0): 4, (3, 0): 4}
+"""Version of the format -> bytes of the header's length."""
 MOST_UNPACKED = 8 * 2**30
 """Bytes of one compressed array: more is to be saved uncompressed."""
 MOST_OBJECTS = 2**30
@@ -50,17 +53,29 @@ def read_header(file: Any) -> Header:
     Raises:
         DamagedError: there is none.
     """
+    start = file.read(len(npy.MAGIC_PREFIX) + 2)
+    version = tuple(start[len(npy.MAGIC_PREFIX) :])
+    size = SIZES.get(version) if start.startswith(npy.MAGIC_PREFIX) else None
+    if size is None:
+        raise DamagedError("not an array in numpy's format, or a damaged one")
+    count = file.read(size)
+    length = int.from_bytes(count, "little")
+    header = file.read(length) if length <= LONGEST_HEADER else b""
+    return _parsed(version, count + header)
+
+
+@lru_cache(maxsize=4096)
+def _parsed(version: tuple[int, int], header: bytes) -> Header:
+    """A header by its bytes: most clips of a folder share theirs, and numpy's parser takes longer than the reading."""
+    file = io.BytesIO(header)
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     try:
-        version = npy.read_magic(file)
-        if version not in ((1, 0), (2, 0), (3, 0)):
-            raise DamagedError(f"version {version} of the format")
-        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, fortran, dtype = read(file, max_header_size=LONGEST_HEADER)
     except (ValueError, SyntaxError, TypeError, RecursionError):
         raise DamagedError("not an array in numpy's format, or a damaged one") from None
     if not all(type(size) is int and size >= 0 for size in shape):
         raise DamagedError("an array without a shape")
-    return Header(shape, dtype, fortran, file.tell())
+    return Header(shape, dtype, fortran, len(npy.MAGIC_PREFIX) + 2 + file.tell())
 
 
 @contextmanager
@@ -135,7 +150,7 @@ class Archive:
                 if member.flag_bits & 1:
                     raise MerError(f"{path}: '{name}' is encrypted")
                 with foreign(f"{path}: '{name}'"), archive.open(member) as file:
-                    header = read_header(_Counted(file))
+                    header = read_header(file)
                 if not header.dtype.hasobject:
                     _check_size(f"{path}: '{name}'", header, member.file_size - header.start)
                 self.headers[name], self._members[name] = header, member
@@ -168,21 +183,6 @@ class Archive:
             raise MerError(f"{self.path}: '{member.filename}' is cut short")
         order = "F" if header.fortran else "C"
         return np.memmap(self.path, header.dtype, "r", start, header.shape, order)  # type: ignore[call-overload]
-
-
-class _Counted(io.RawIOBase):
-    """A stream of a zip archive that knows where it stands, which `read_header` asks."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file, self._at = file, 0
-
-    def read(self, size: int = -1) -> bytes:
-        piece = self._file.read(size)
-        self._at += len(piece)
-        return piece
-
-    def tell(self) -> int:
-        return self._at
 
 
 def _shaped(flat: NDArray[Any], header: Header) -> NDArray[Any]:

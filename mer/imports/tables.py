@@ -108,11 +108,11 @@ class ParquetSource(Source):
                 self._group = number, table[self.column].combine_chunks(), ok
         _, values, ok = self._group
         at = row - int(self.starts[number])
-        if (ok is not None and not ok[at]) or not values[at].is_valid:
-            return np.zeros(1)
         try:
+            if (ok is not None and not ok[at]) or not values[at].is_valid:
+                return np.zeros(1)
             return _list_array(values[at].values)
-        except (ValueError, TypeError, pa.ArrowException) as error:
+        except (IndexError, ValueError, TypeError, pa.ArrowException) as error:
             raise ImportedError(f"{self.what}: clip '{clip_id}': {said(error)}") from None
 
     def widths(self) -> Iterator[tuple[str, int]]:

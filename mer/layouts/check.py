@@ -9,7 +9,7 @@ import pandas as pd
 
 from mer.clips.tables import CORPUS_FOLD, TARGET
 from mer.errors import ClipError
-from mer.extraction.sources import readable_digest, real_root
+from mer.extraction.sources import NO_MEDIA, readable_digest, real_root
 from mer.layouts import Corpus, read_corpus
 from mer.media.stubs import is_stub
 from mer.params import CorpusParams
@@ -32,7 +32,10 @@ def look(params: CorpusParams, *, prefer: str, files: bool) -> str:
         _look_at_files(corpus, Path(params.root))
     head = f"{params.root}: {len(corpus.table.rows)} clips, layout {params.layout}"
     notes = list(corpus.notes.lines()) or ["nothing missing, extra, duplicated or dropped"]
-    if files and not corpus.notes.count("unreadable"):
+    media = bool((corpus.table.rows["path"] != NO_MEDIA).any())
+    if not media:
+        notes.append("no media: the corpus has features only")
+    elif files and not corpus.notes.count("unreadable"):
         notes.append("every file can be read")
     return "\n".join([head, *corpus.notes.about, "", *_counts(corpus), "", *_facts(corpus), "", *notes])
 
@@ -96,6 +99,7 @@ def _look_at_files(corpus: Corpus, root: Path) -> None:
     """Note the files that cannot be read, and those that have the bytes of another."""
     rows = corpus.table.rows
     paths = pd.concat([rows["path"], *([rows["sound"].dropna()] if "sound" in rows else [])]).drop_duplicates()
+    paths = paths[paths != NO_MEDIA]
     top = real_root(root)
     first: dict[str, str] = {}
     with FileDigests() as known:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from mer.clips import SPLITS
 from mer.errors import MerError
+from mer.extraction.sources import NO_MEDIA
 from mer.imports.folders import KIND, clip_names
 from mer.imports.labels import Label, read_labels
 from mer.layouts.base import Clip, Corpus, make_corpus
@@ -28,8 +29,6 @@ from mer.layouts.rows import Row, Rows, read_rows
 from mer.params import CorpusParams
 
 FEATURES = "features"
-NO_MEDIA = ""
-"""The path of a clip without a file: see `mer.extraction.sources`."""
 LABEL_FILE = re.compile(r"(track\d_)?label.*\.npz", re.IGNORECASE)
 LEARNED = ("train", "val", "valid", "dev", "whole")
 """Parts of a label file that are the labeled split."""

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from mer.errors import MerError
+from mer.extraction.sources import NO_MEDIA
 from mer.imports.mmsa import Splits
 from mer.layouts.base import Clip, Corpus, make_corpus
 from mer.layouts.labels import Naming
-from mer.layouts.mertools import NO_MEDIA
 from mer.params import CorpusParams
 
 ENDINGS = (".pkl", ".pickle")

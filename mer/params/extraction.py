@@ -74,6 +74,8 @@ class AudioParams(StepSection):
 class CropParams(StepSection):
     """Crops of the main face, made once for all face views."""
 
+    crops: str | None = None
+    """Crops that others made, instead of a detector's: MERTools' folder openface_face."""
     detector: Literal["haar", "yunet", "mediapipe"] = "haar"
     detector_model: str | None = None
     """YuNet's ONNX file, or MediaPipe's TFLite file."""

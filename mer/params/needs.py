@@ -21,12 +21,17 @@ def needs(params: Params) -> dict[str, bool]:
     adapted = ADAPTED in models
     hubert = HUBERT in models or (adapted and _plain(params.adapt_audio.model) == HUBERT)
     return {
-        "media": any(not isinstance(view, ImportParams) for view in params.views.values()),
+        "media": any(_is_of_media(view, params) for view in params.views.values()),
         "faces": any(isinstance(view, FaceParams) for view in params.views.values()),
         "adapted": adapted,
         "hubert": hubert,
         "corpus": hubert or _plain(params.corpus.root) == CORPUS,
     }
+
+
+def _is_of_media(view: object, params: Params) -> bool:
+    """Whether a view is made from decoded media; text may be, by speech recognition."""
+    return not isinstance(view, ImportParams) and not (isinstance(view, FaceParams) and params.faces.crops)
 
 
 def write_needs(params: Params, folder: Path = FOLDER) -> None:

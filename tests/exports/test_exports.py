@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ LENGTHS = [3, 1, 2, 0, 5, 1, 2, 2, 4, 1]
 def make_run(data: Path, names: list[str] | None = None, *, test_labels: bool = True) -> Path:
     names = names or CLIPS
     data.mkdir(parents=True)
+    (data / "needed").mkdir()
+    (data / "needed" / "views.json").write_text(json.dumps({name: name for name in WIDTHS}))
     rows = pd.DataFrame({"clip_id": names, "split": SPLITS, "label": LABELS, "group": None, "transcript": names})
     clips.write_splits(data / "splits.parquet", rows)
     clips.write_texts(data / "corpus_text.parquet", rows)
@@ -152,6 +155,18 @@ def test_the_same_run_gives_the_same_bytes(tmp_path: Path, form: str, name: str)
         files = sorted(path for path in (tmp_path / place).rglob("*") if path.is_file())
         written.append([(path.relative_to(tmp_path / place), path.read_bytes()) for path in files])
     assert written[0] == written[1]
+
+
+def test_mmsa_has_one_view_a_modality(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "data")
+    (run / "features" / "audio").rename(run / "features" / "hubert")
+    (run / "needed" / "views.json").write_text(json.dumps({"hubert": "audio", "face": "audio", "text": "text"}))
+    refused(
+        "one view a modality: 'face' or 'hubert' for audio. --views", lambda: export(run, tmp_path / "a.pkl", "mmsa")
+    )
+    lines = export(run, tmp_path / "a.pkl", "mmsa", ["hubert", "text"])
+    assert "'audio': view hubert, [1, 4] a clip" in lines[1]
+    refused("no view 'clip' .found: hubert, face, text", lambda: export(run, tmp_path / "b.pkl", "mmsa", ["clip"]))
 
 
 def test_without_labels_of_test_another_fold_is_taken_and_said(tmp_path: Path) -> None:

@@ -200,6 +200,19 @@ def test_a_header_that_promises_too_much_fills_no_memory(tmp_path: Path) -> None
     refused("cut short: 64 bytes", lambda: open_source(path).read("a"))
 
 
+def test_a_clip_may_be_called_as_a_file_is(tmp_path: Path) -> None:
+    path = tmp_path / "x-FRA"
+    (path / "a.npy").mkdir(parents=True)
+    np.save(path / "a.npy" / "1.npy", np.ones(D))
+    np.save(path / "b.NPY", np.ones(D))
+    (path / "b.NPY.npy").rename(path / "b.NPY")
+    source = open_source(path)
+    assert list(source.clip_ids) == ["a.npy", "b"]
+    assert source.width() == D
+    assert all(values is not None for _, values in source.read_many(["a.npy", "b"]))
+    assert source.digest("a.npy") != source.digest("b")
+
+
 def test_two_files_of_one_clip_are_named(tmp_path: Path) -> None:
     path = folder(tmp_path, "x-UTT", a=np.ones(D))
     (path / "a.csv").write_text("1,2\n")

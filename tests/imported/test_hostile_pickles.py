@@ -296,6 +296,22 @@ def test_lists_that_hold_each_other_are_not_written_out(tmp_path: Path) -> None:
     refused(lambda: open_source(tmp_path / "a.pkl", name="audio"), "a.pkl: 'train'/'id'")
 
 
+def test_lists_of_few_levels_are_counted_before_they_are_written_out(tmp_path: Path) -> None:
+    """Three levels of a thousand references each: a file of some kilobytes that stands for a thousand million."""
+    program = b"\x80\x04](" + b"K\x01" * 1000 + b"e\x94"
+    for number in range(2):
+        program += b"](" + (b"h" + bytes([number])) * 1000 + b"e\x94"
+    program += b"}" + short("train") + b"}(" + short("id") + b"]" + short("a") + b"a" + short("audio") + b"h\x02us."
+    (tmp_path / "a.pkl").write_bytes(program)
+    refused(lambda: open_source(tmp_path / "a.pkl", name="audio"), "'train'/'audio': more values than any file says")
+
+
+def test_an_array_of_another_class_is_refused(tmp_path: Path) -> None:
+    program = b"\x80\x04" + short("numpy.core.multiarray") + short("_reconstruct") + b"\x93"
+    (tmp_path / "a.pkl").write_bytes(program + short("builtins") + short("list") + b"\x93K\x00\x85C\x01b\x87R.")
+    refused(lambda: read_pickle(tmp_path / "a.pkl"), "an array of a class of its own; refused")
+
+
 def test_a_list_that_holds_itself_is_no_array(tmp_path: Path) -> None:
     program = b"\x80\x04}" + short("train") + b"}(" + short("id") + b"]" + short("a") + b"a" + short("audio")
     (tmp_path / "a.pkl").write_bytes(program + b"]\x94h\x00aus.")

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from mer.errors import MerError
+from mer.layouts.check import look
+from mer.params import CorpusParams
 
 
 def npy(values: Any) -> bytes:
@@ -195,3 +197,11 @@ def test_both_are_recognised(read_files: Any, tmp_path: Any) -> None:
     (tmp_path / "unaligned_50.pkl").unlink()
     corpus = read_files(features("a", "b") | {"labels.csv": "name,discrete\na,sad\nb,happy\n"}, layout="auto")
     assert corpus.notes.about == ["recognised as mertools by features of hubert-UTT"]
+
+
+def test_the_screen_says_that_there_are_no_media(read_files: Any, tmp_path: Any) -> None:
+    read_files(features("a", "b") | {"labels.csv": "name,discrete\na,sad\nb,happy\n"}, layout="mertools")
+    said = look(CorpusParams(root=str(tmp_path), layout="mertools"), prefer="chinese", files=True)
+    assert "no media: the corpus has features only" in said
+    assert "cannot be read" not in said
+    assert "every file" not in said
