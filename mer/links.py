@@ -17,10 +17,10 @@ from pathlib import Path
 
 from mer.console import LOCALE, take_any_letter, told
 from mer.errors import MerError
+from mer.half_written import mend
 from mer.layouts.odd_files import check_tree
 from mer.machine import explain
 from mer.params import Params, load_params
-from mer.rwlock import remove_broken
 
 FOLDER = Path("data/links")
 BUILT_IN = ("hog", "tfidf")
@@ -91,11 +91,11 @@ def _remove(path: Path) -> None:
 
 
 def main() -> None:
-    """All links anew, after a look at what DVC would stumble over: see `mer.layouts.odd_files` and `mer.rwlock`."""
+    """All links anew, after a look at what DVC stumbles over: see `mer.layouts.odd_files` and `mer.half_written`."""
     take_any_letter()
     try:
-        if remove_broken():
-            print("removed .dvc/tmp/rwlock, of which a killed DVC had written a part")
+        for line in mend():
+            print(line)
         params = load_params()
         if Path(params.corpus.root).is_dir():
             check_tree(Path(params.corpus.root))

@@ -28,7 +28,7 @@ PROMISES = {
         "tests/extraction/test_disks.py",
     ],
     "what proves corrupt in a run is made again by that run": ["tests/extraction/test_face.py"],
-    "a DVC that was killed leaves nothing that stops the next": ["tests/test_rwlock.py"],
+    "a DVC that was killed leaves nothing that stops the next": ["tests/test_half_written.py"],
     "nothing outlives what it works for": ["tests/reliability/test_orphans.py"],
     "where the work runs changes no bit": ["tests/reliability/test_same_bytes.py"],
     "a decoder can read and answer, no more": ["tests/media/test_confine.py", "tests/media/test_sandbox.py"],
@@ -70,8 +70,8 @@ def run(paths: list[str]) -> tuple[str, bool]:
 def _storm(processes: int, seconds: float) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         result = storm(processes, seconds, Path(folder) / "cache")
-    row = f"| no row is lost in a storm of {processes} processes, {seconds:g} s | `tests/reliability/storm.py` | {result} |"
-    print(row, flush=True)
+    what = f"no row is lost in a storm of {processes} processes, {seconds:g} s"
+    print(f"| {what} | `tests/reliability/storm.py` | {result} |", flush=True)
     return not (result.lost or result.errors)
 
 
