@@ -18,11 +18,11 @@ from pathlib import Path
 
 from mer.console import LOCALE, take_any_letter, told
 from mer.errors import MerError
+from mer.half_written import mend
 from mer.machine import explain
 from mer.odd_files import check_tree
 from mer.params import Params, load_params, origin
 from mer.params.corpus import READ_BY as LAYOUTS_THAT_READ
-from mer.rwlock import remove_broken
 
 FOLDER = Path("data/links")
 VIEWS = Path("data/view_links")
@@ -118,11 +118,11 @@ def _remove(path: Path) -> None:
 
 
 def main() -> None:
-    """All links anew, after a look at what DVC would stumble over: see `mer.odd_files` and `mer.rwlock`."""
+    """All links anew, after a look at what DVC stumbles over: see `mer.odd_files` and `mer.half_written`."""
     take_any_letter()
     try:
-        if remove_broken():
-            print("removed .dvc/tmp/rwlock, of which a killed DVC had written a part")
+        for line in mend():
+            print(line)
         params = load_params()
         if Path(params.corpus.root).is_dir():
             check_tree(Path(params.corpus.root))

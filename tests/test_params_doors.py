@@ -209,6 +209,11 @@ def test_every_number_has_ends_of_its_own(key: str, default: Any) -> None:
             parse_params(nested(key, [value] * len(default) if isinstance(default, tuple) else value))
 
 
+def test_heads_have_an_end_where_the_width_would_allow_more() -> None:
+    with pytest.raises(MerError, match=r"model\.heads"):
+        parse_params({"model": {"width": 4096, "heads": 2048}})
+
+
 def test_every_limit_is_of_a_key_that_there_is_and_allows_its_default() -> None:
     keys = dict(every_key(Params()))
     assert LIMITS.keys() <= {key.removeprefix("views.") for key in keys}
