@@ -6,6 +6,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import uvicorn
+from fastapi import FastAPI
 
 from mer.errors import MerError
 from mer.serve.app import make_app
@@ -28,8 +29,14 @@ def listen(predictor: Predictor, limits: Limits, host: str, port: int, token: st
     Raises:
         MerError: the address cannot be listened on, or the bundle's encoders cannot be loaded.
     """
-    taken = _taken(host, port)
+    taken = bind(host, port)
     app = make_app(predictor, limits, token)
+    print(address(host, taken.getsockname()[1], token), flush=True)
+    server_of(app, limits).run(sockets=[taken])
+
+
+def server_of(app: FastAPI, limits: Limits) -> uvicorn.Server:
+    """An HTTP server of an app; `run` blocks until `should_exit`."""
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -41,8 +48,7 @@ def listen(predictor: Predictor, limits: Limits, host: str, port: int, token: st
         limit_concurrency=limits.admitted + BACKLOG,
         backlog=BACKLOG,
     )
-    print(address(host, taken.getsockname()[1], token), flush=True)
-    uvicorn.Server(config).run(sockets=[taken])
+    return uvicorn.Server(config)
 
 
 def address(host: str, port: int, token: str | None) -> str:
@@ -54,8 +60,8 @@ def address(host: str, port: int, token: str | None) -> str:
     return f"http://{shown}:{port}/"
 
 
-def _taken(host: str, port: int) -> socket.socket:
-    """Held before the encoders are loaded, and listened on once they are: nobody should wait for them."""
+def bind(host: str, port: int) -> socket.socket:
+    """A socket on an address: held before the encoders are loaded, listened on once they are, so that nobody waits."""
     try:
         [(family, _, _, _, place), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         taken = socket.socket(family, socket.SOCK_STREAM)
