@@ -4,7 +4,7 @@ const at = (id) => document.getElementById(id);
 const MIB = 1048576;
 const RECORD_SECONDS = 60;
 let about = null;
-let token = (window.location.hash.match(/^#token=(.+)$/) || [])[1] || "";
+let token = new URLSearchParams(window.location.hash.slice(1)).get("token") || "";
 let sending = null;
 let recorder = null;
 
@@ -124,7 +124,7 @@ function show(found) {
   const sure = el("small", {}, share(found.probabilities[found.label]));
   const took = `${seconds(found.seconds)} long; ${seconds(found.took.decoding)} to decode, ${seconds(found.took.predicting)} to predict`;
   const answer = el("article", {class: "answer", "aria-labelledby": id}, head,
-    el("p", {class: "big"}, found.label, sure), el("p", {class: "note"}, took), ...lacking(found),
+    el("p", {class: "big"}, found.label, " ", sure), el("p", {class: "note"}, took), ...lacking(found),
     el("div", {class: "look"},
       part("Probabilities", bars(classes, values(found.probabilities))),
       part("Each modality", votes("modality", classes, rows)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import uvicorn
 from fastapi import FastAPI
@@ -55,7 +56,7 @@ def address(host: str, port: int, token: str | None) -> str:
     """Where the page is; a token goes behind the '#', which browsers send to nobody."""
     shown = f"[{host}]" if ":" in host else host
     if token is not None:
-        return f"http://{shown}:{port}/#token={token}"
+        return f"http://{shown}:{port}/#token={quote(token, safe='')}"
     assert is_local(host)
     return f"http://{shown}:{port}/"
 
