@@ -34,7 +34,22 @@ def predict(
     groups: Annotated[
         Path | None, typer.Option(help="CSV file (file, group, transcript) of files that are named otherwise")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Table to write, or to go on with: .csv, .jsonl or .parquet")] = None,
+    out: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Table to write, or to go on with: .csv, .jsonl or .parquet; of a timeline also .srt, .vtt, .eaf and "
+            ".TextGrid, and then repeatable"
+        ),
+    ] = None,
+    timeline: Annotated[
+        bool, typer.Option("--timeline", help="Cut a film of any length where somebody speaks; a row an utterance")
+    ] = False,
+    window: Annotated[
+        float | None, typer.Option(help="With --timeline: cut into windows of so many seconds instead")
+    ] = None,
+    smooth: Annotated[
+        float, typer.Option(min=0, max=3600, help="Seconds over which a timeline is smoothed; 0 smooths nothing")
+    ] = 5.0,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON a file")] = False,
     workers: Annotated[int, typer.Option(min=0, max=1024, help="Processes; 0 means one a core")] = 0,
     weights: Annotated[
@@ -51,21 +66,29 @@ def predict(
         if transcript:
             sources = [_said(sources, transcript)]
         _warn(predictor, sources)
-        predictor.ready()
-        failed: list[bool] = []
-        try:
-            for one in _predictions(predictor, sources, out, workers):
-                failed.append(one.error is not None)
-                if out is None:
-                    _tell(one, as_json)
-        except KeyboardInterrupt:
-            kept = f"what is done is in {out}: run again to go on" if out else "what is done is printed"
-            print(f"interrupted: {kept}", file=sys.stderr)
-            raise typer.Exit(INTERRUPTED) from None
-        if out is not None:
-            print(f"{out}: {len(sources)} files, {len(failed)} predicted now, {sum(failed)} of these failed")
-    if any(failed):
-        raise typer.Exit(1)
+        if timeline:
+            status = _timelines(predictor, sources, out or [], as_json, window, smooth)
+        else:
+            status = _clips(predictor, sources, _only(out), as_json, workers)
+    raise typer.Exit(status)
+
+
+def _clips(predictor: Predictor, sources: Sequence[Source], out: Path | None, as_json: bool, workers: int) -> int:
+    """Print a row each, or write a table; the exit status."""
+    predictor.ready()
+    done = failed = 0
+    try:
+        for one in _predictions(predictor, sources, out, workers):
+            done, failed = done + 1, failed + (one.error is not None)
+            if out is None:
+                _tell(one, as_json)
+    except KeyboardInterrupt:
+        kept = f"what is done is in {out}: run again to go on" if out else "what is done is printed"
+        print(f"interrupted: {kept}", file=sys.stderr)
+        return INTERRUPTED
+    if out is not None:
+        print(f"{out}: {len(sources)} files, {done} predicted now, {failed} of these failed")
+    return 1 if failed else 0
 
 
 def weights_of(options: Sequence[str] | None) -> dict[str, str]:
@@ -81,6 +104,46 @@ def weights_of(options: Sequence[str] | None) -> dict[str, str]:
             raise MerError(f"--weights {option}: expected a name, '=' and a path, such as audio=/models/hubert")
         found[name] = path
     return found
+
+
+def _only(out: Sequence[Path] | None) -> Path | None:
+    if out and len(out) > 1:
+        raise MerError("--out: one table; several go with --timeline")
+    return out[0] if out else None
+
+
+def _timelines(
+    predictor: Predictor,
+    sources: Sequence[Source],
+    out: Sequence[Path],
+    as_json: bool,
+    window: float | None,
+    smooth: float,
+) -> int:
+    """Print or write the timeline of each film; the exit status."""
+    from mer.errors import ClipError
+    from mer.prediction.tiers import form_of, write
+    from mer.prediction.timeline import Cutting, timeline
+
+    for path in out:
+        form_of(path)
+    if out and len(sources) > 1:
+        raise MerError("--out goes with the timeline of a single film")
+    cutting, status = Cutting(window=window), 0
+    for source in sources:
+        try:
+            found = timeline(predictor, source, cutting, smooth)
+        except ClipError as error:
+            print(f"{source.path}: {error}", file=sys.stderr)
+            status = 1
+            continue
+        for path in out:
+            write(path, found, source.path)
+        for one in () if out else found:
+            print(json.dumps(one.as_dict(), ensure_ascii=not speaks_unicode()) if as_json else one, flush=True)
+        spoken = sum(one.end - one.start for one in found)
+        print(f"{source.path}: {len(found)} utterances, {spoken:.1f} s of speech", file=sys.stderr)
+    return status
 
 
 def _said(sources: Sequence[Source], transcript: str) -> Source:

@@ -49,9 +49,9 @@ def check_media(media: Mapping[str, Any], params: DecodeParams) -> None:
     if not all(_within(time, -SECONDS_OVER, longest) for time in media["timestamps"]):
         raise _broken("timestamps")
     for frame in media["frames"]:
-        if not 0 < max(_jpeg_size(frame)) <= params.max_side:
+        if not 0 < max(jpeg_size(frame)) <= params.max_side:
             raise _broken("a frame of another size")
-    if media["audio"] is not None and _flac_samples(media["audio"]) > longest * RATE:
+    if media["audio"] is not None and flac_samples(media["audio"]) > longest * RATE:
         raise _broken("longer sound than the clip")
     if any(note["error"] not in KINDS for note in media["notes"]):
         raise _broken("a note of no known kind")
@@ -62,7 +62,7 @@ def _within(number: Any, least: float, most: float) -> bool:
     return numeric and math.isfinite(number) and least <= number <= most
 
 
-def _flac_samples(data: bytes) -> int:
+def flac_samples(data: bytes) -> int:
     """Samples that the header of a 16 kHz mono FLAC announces (RFC 9639, 8.2): nobody should unpack more."""
     if data[:4] != b"fLaC" or len(data) < 42 or data[4] & 0x7F:
         raise _broken("sound that is no FLAC")
@@ -72,7 +72,7 @@ def _flac_samples(data: bytes) -> int:
     return packed & (2**36 - 1)
 
 
-def _jpeg_size(data: bytes) -> tuple[int, int]:
+def jpeg_size(data: bytes) -> tuple[int, int]:
     """Width and height that the header of a JPEG announces."""
     if data[:2] != b"\xff\xd8":
         raise _broken("a frame that is no JPEG")

@@ -66,7 +66,7 @@ def decode_clip(path: str | Path, params: DecodeParams) -> Media:
     Raises:
         MediaError: the file is missing, no media, beyond a limit, or has neither audio nor video that decodes.
     """
-    _check_file(Path(path))
+    check_file(path)
     try:
         decoding = _Decoding(
             lambda options: av.open(f"file:{path}", options=options, metadata_errors="replace"), params
@@ -78,7 +78,9 @@ def decode_clip(path: str | Path, params: DecodeParams) -> Media:
     return replace(media, notes=tuple(decoding.notes.notes))
 
 
-def _check_file(path: Path) -> None:
+def check_file(path: str | Path) -> None:
+    """Raise `MediaError` where a path is no file that can be read, or one without bytes."""
+    path = Path(path)
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):

@@ -20,7 +20,8 @@ from mer.media.answer import check_fault, check_media
 from mer.media.record import MediaRecord, content
 from mer.params import DecodeParams
 
-WORKER = (sys.executable, "-m", "mer.media.worker")
+WORKER = (sys.executable, "-P", "-m", "mer.media.worker")
+"""Without the working directory among the places to import from: it may hold anything, an `av.py` for one."""
 ENVIRONMENT = {
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
     # Let malloc keep what one clip's pictures leave for the next: fetching it anew from the kernel cost an eighth of
@@ -109,6 +110,11 @@ def decode_safely(path: str | Path, params: DecodeParams) -> MediaRecord:
         return MediaRecord(clip_id=Path(path).stem, **sandbox.decode(path))
 
 
+def start_worker(params: DecodeParams) -> _Worker:
+    """A worker of one's own, to be closed: for who asks for more than clips."""
+    return _Worker(params)
+
+
 class _Worker:
     """One `mer.media.worker` process and the pipes to it."""
 
@@ -160,6 +166,8 @@ class _Worker:
             assert pipe is not None
             with suppress(BrokenPipeError):
                 pipe.close()
+
+    close = kill
 
     def _read(self, size: int, deadline: float) -> bytes:
         assert self.process.stdout is not None

@@ -13,6 +13,8 @@ import resource
 import signal
 import struct
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from types import SimpleNamespace
 from typing import Any, BinaryIO
@@ -25,7 +27,9 @@ from mer.media import encode
 from mer.media.confine import confine
 from mer.media.decode import decode_clip
 from mer.media.errors import MediaError, OutOfMemoryError
+from mer.media.film import film_frames, film_length, film_sound
 
+Film = Iterator[tuple[dict[str, Any], bytes]]
 LEAST_MEMORY = 64 * 2**20
 HEADER = struct.Struct(">QI")
 """Length of the whole answer after this header, length of its JSON part."""
@@ -48,9 +52,17 @@ def main() -> None:
     end_with_parent(config["parent"])  # after it: what holds for this thread holds for those that it starts
     _send(answers, {"ready": True})
     params = SimpleNamespace(**config)
+    film: Film = iter(())
     for line in iter(requests.readline, b""):
         _allow_cpu_seconds(config["timeout_seconds"])
-        _answer(answers, json.loads(line)["path"], params)
+        request = json.loads(line)
+        if "path" in request:
+            _answer(answers, request["path"], params)
+        elif "film" in request:
+            film = _film(request, params)
+            _send(answers, {"ready": True})
+        else:
+            _next(answers, film)
 
 
 def _limit(what: int, value: int) -> None:
@@ -65,8 +77,43 @@ def _allow_cpu_seconds(seconds: float) -> None:
     _limit(resource.RLIMIT_CPU, int(usage.ru_utime + usage.ru_stime + seconds) + 2)
 
 
-def _answer(answers: BinaryIO, path: str, params: Any) -> None:
+def _film(request: dict[str, Any], params: Any) -> Film:
+    """The answers to come about a film: stretches of its sound, or its frames at some times."""
+    if "length" in request:
+        for seconds in film_length(request["film"]):
+            yield {"length": seconds}, b""
+        return
+    if "times" not in request:
+        for stretch in film_sound(request["film"], params, request["seconds"]):
+            audio = encode.flac(stretch) if len(stretch) else b""
+            yield {"audio": len(audio)}, audio
+        return
+    for one in film_frames(request["film"], params, request["times"]):
+        frame = b"" if one is None else encode.jpeg(one[1].image, params.jpeg_quality)
+        yield {"frame": len(frame), "place": None if one is None else one[0]}, frame
+
+
+def _next(answers: BinaryIO, film: Film) -> None:
+    with _faults(answers):
+        header, blob = next(film, ({"end": True}, b""))
+        _send(answers, header, blob)
+
+
+@contextmanager
+def _faults(answers: BinaryIO) -> Iterator[None]:
+    """Answer with the fault of what is done inside."""
     try:
+        yield
+    except MediaError as error:
+        _send(answers, {"error": error.error, "message": str(error)})
+    except (MemoryError, cv2.error) as error:
+        if isinstance(error, cv2.error) and error.code != cv2.Error.StsNoMem:
+            raise
+        _send(answers, {"error": OutOfMemoryError.error, "message": "decoding needs more than decode.memory_mb"})
+
+
+def _answer(answers: BinaryIO, path: str, params: Any) -> None:
+    with _faults(answers):
         media = decode_clip(path, params)
         audio = [] if media.audio is None else [encode.flac(media.audio)]
         frames = [encode.jpeg(frame, params.jpeg_quality) for frame in media.frames]
@@ -80,12 +127,6 @@ def _answer(answers: BinaryIO, path: str, params: Any) -> None:
             "notes": [asdict(note) for note in media.notes],
         }
         _send(answers, header, *audio, *frames)
-    except MediaError as error:
-        _send(answers, {"error": error.error, "message": str(error)})
-    except (MemoryError, cv2.error) as error:
-        if isinstance(error, cv2.error) and error.code != cv2.Error.StsNoMem:
-            raise
-        _send(answers, {"error": OutOfMemoryError.error, "message": "decoding needs more than decode.memory_mb"})
 
 
 def _send(answers: BinaryIO, header: dict[str, Any], *blobs: bytes) -> None:
