@@ -53,6 +53,7 @@ function send(file, name) {
     return;
   }
   const query = new URLSearchParams({name, transcript: at("transcript").value});
+  if (at("cut").checked) query.set("timeline", "true");
   if (at("group").value) query.set("group", at("group").value);
   const request = new XMLHttpRequest();
   sending = request;
@@ -131,7 +132,7 @@ function show(found) {
       part("Face", faces(found.pictures)),
       part("Sound", waveform(bytes(found.pictures.peaks), found.seconds, words)),
       part("Words", spoken(found.transcript, words)),
-      part("Timeline", found.timeline && found.timeline.length ? timeline(found.timeline, found.seconds) : null)));
+      part("Timeline", found.timeline ? timeline(found.timeline, found.seconds) : null)));
   at("answers").prepend(answer);
   head.focus({preventScroll: true});
   answer.scrollIntoView({block: "start"});
@@ -139,6 +140,7 @@ function show(found) {
 
 /** A row an utterance: when, what is said, and which class. */
 function timeline(rows, duration) {
+  if (!rows.length) return el("p", {class: "note"}, "Nobody is heard to speak.");
   const told = rows.map((row) => [`${row.start.toFixed(1)} to ${row.end.toFixed(1)} s`, row.label || "-", row.transcript || ""]);
   const strip = svg("svg", {class: "timeline", viewBox: "0 0 1000 40", preserveAspectRatio: "none", role: "img",
     "aria-label": `${rows.length} utterances in ${seconds(duration)}`},

@@ -32,12 +32,22 @@ def listen(predictor: Predictor, limits: Limits, host: str, port: int, token: st
     """
     taken = bind(host, port)
     app = make_app(predictor, limits, token)
-    print(address(host, taken.getsockname()[1], token), flush=True)
-    server_of(app, limits).run(sockets=[taken])
+    server_of(app, limits, address(host, taken.getsockname()[1], token)).run(sockets=[taken])
 
 
-def server_of(app: FastAPI, limits: Limits) -> uvicorn.Server:
-    """An HTTP server of an app; `run` blocks until `should_exit`."""
+class Announcing(uvicorn.Server):
+    """Says where it is once it listens."""
+
+    said = ""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.said and self.started:
+            print(self.said, flush=True)
+
+
+def server_of(app: FastAPI, limits: Limits, said: str = "") -> uvicorn.Server:
+    """An HTTP server of an app; `run` blocks until `should_exit`. `said` is printed once it listens."""
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -49,7 +59,9 @@ def server_of(app: FastAPI, limits: Limits) -> uvicorn.Server:
         limit_concurrency=limits.admitted + BACKLOG,
         backlog=BACKLOG,
     )
-    return uvicorn.Server(config)
+    server = Announcing(config)
+    server.said = said
+    return server
 
 
 def address(host: str, port: int, token: str | None) -> str:

@@ -11,6 +11,8 @@ import pytest
 import soundfile
 from skimage.data import astronaut
 
+from mer.encoders.asr import voice
+from mer.prediction import utterances
 from tests.bundles import text_bundle
 from tests.serve.serving import face_bundle, serving
 
@@ -29,6 +31,12 @@ def seeing_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def running(bundle):
     with serving(bundle) as found:
         yield found
+
+
+@pytest.fixture
+def by_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The detector that hears a tone as speech."""
+    monkeypatch.setattr(utterances, "detector", lambda: ("level", voice.by_level))
 
 
 @pytest.fixture(scope="session")
@@ -52,6 +60,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
             container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(video.encode())
         tone = (0.2 * np.sin(np.arange(16000) / 9)).astype(np.float32)[None]
+        tone[:, :4800] = 1e-4
         frame = av.AudioFrame.from_ndarray(tone, format="fltp", layout="mono")
         frame.sample_rate = 16000
         container.mux(audio.encode(frame))

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from mer import load_bundle
+from mer.prediction.source import Source
 from mer.serve.answer import display_name
 from mer.serve.app import API
 from mer.serve.limits import Limits
@@ -39,6 +40,19 @@ def test_the_answer_is_what_the_python_door_gives(running, bundle, sound, tmp_pa
 
 def test_pictures_may_be_left_out(running, sound):
     assert running.predict(sound, transcript=HAPPY, pictures="false").json["pictures"] is None
+
+
+def test_a_timeline_has_a_row_an_utterance(seeing_bundle, film, by_level):
+    from mer.prediction.timeline import timeline
+
+    [row] = timeline(load_bundle(seeing_bundle), Source("film", str(film)))
+    with serving(seeing_bundle) as running:
+        [found] = running.predict(film.read_bytes(), timeline="true").json["timeline"]
+        assert (found["start"], found["end"]) == (round(row.start, 3), round(row.end, 3))
+        assert found["label"] == row.label
+        assert found["probabilities"] == {name: round(p, 6) for name, p in row.smoothed.items()}
+        assert running.predict(film.read_bytes()).json["timeline"] is None
+        assert not running.left()
 
 
 def test_faces_come_with_the_answer(seeing_bundle, film):
@@ -271,7 +285,7 @@ def test_the_openapi_description_names_every_answer(running):
     post = document["paths"]["/api/predict"]["post"]
     assert set(post["responses"]) >= {"200", "401", "408", "413", "415", "422", "429", "503"}
     assert post["requestBody"]["content"]["application/octet-stream"]["schema"]["format"] == "binary"
-    assert {one["name"] for one in post["parameters"]} == {"name", "transcript", "group", "pictures"}
+    assert {one["name"] for one in post["parameters"]} == {"name", "transcript", "group", "pictures", "timeline"}
     assert {"/health", "/metrics", "/api/about", "/api/predict"} == set(document["paths"])
 
 

@@ -73,6 +73,20 @@ def test_a_dropped_clip_is_answered_with_all_that_it_shows(chromium, seeing, fil
         assert watched.complaints == []
 
 
+def test_a_timeline_is_shown_where_it_is_asked_for(chromium, seeing, film, by_level):
+    with chromium.page() as watched:
+        page = watched.page
+        opened(page, seeing)
+        page.get_by_label("Cut it into utterances").check()
+        drop(page, film)
+        table = page.get_by_role("region", name="Timeline").locator("table")
+        table.wait_for()
+        assert table.get_by_role("row").count() == 2
+        assert page.get_by_role("img", name="1 utterances in 1.0").count() == 1
+        assert page.evaluate(UNNAMED) == []
+        assert watched.complaints == []
+
+
 def test_the_keyboard_alone_is_enough(chromium, seeing, film):
     with chromium.page() as watched:
         page = watched.page
