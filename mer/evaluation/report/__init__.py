@@ -9,6 +9,7 @@ from mer.evaluation.report.explored import as_json, picture_blocks
 from mer.evaluation.report.markup import Markup, element, embedded, join
 from mer.evaluation.report.results import RunResults, read_results
 from mer.evaluation.report.style import style_sheet
+from mer.evaluation.report.views import views
 from mer.pages import csp_hash, source
 
 __all__ = ["RunResults", "read_results", "write_report"]
@@ -32,6 +33,7 @@ def _page(run: RunResults) -> str:
         *([sections.changes(run.changes)] if run.changes is not None else []),
         *([sections.explore(run.explored)] if run.explored is not None else []),
         sections.mistakes(run.mistakes, run.frames),
+        *([views(run.experts)] if len(run.experts) else []),
         sections.calibration(run.plots["calibration"]),
         sections.curves(run.curves),
         sections.pseudo_labels(run.rounds, run.pseudo_labels, run.clips.classes),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from mer.params import Params
 from mer.store.quarantine import read_quarantine
 
 PLOTS = ("confusion_out_of_fold", "confusion_test", "per_class_out_of_fold", "per_class_test", "calibration")
-NAMES = ("actual", "predicted", "class", "clip_id", "label", "split", "group")
+NAMES = ("actual", "predicted", "class", "clip_id", "label", "split", "group", "expert", "family")
 """Columns that hold names: nothing guesses their type."""
 CURVES = ("pretrain", "self_train")
 
@@ -36,7 +36,7 @@ class RunResults:
     `step`, for each model (`fold`, `seed`) where several trained. `rounds` (`fold, round, pseudo_labels`) and
     `pseudo_labels` (`fold, label`) come from self-training. `mistakes` comes from `confidently_wrong`; `frames` maps
     some of its clips to a JPEG. `explored` are the clips that can be looked at one by one, `changes` what changed
-    against another run.
+    against another run. `experts` is what self-training wrote of its experts.
     """
 
     params: Params
@@ -51,6 +51,7 @@ class RunResults:
     quarantine: pd.DataFrame
     explored: Explored | None = None
     changes: Changes | None = None
+    experts: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def read_results(
@@ -95,6 +96,7 @@ def read_results(
             quarantine=read_quarantine(data / "quarantine"),
             explored=_explored(params, data, rows, left_out),
             changes=changes,
+            experts=_experts(metrics / "plots" / "experts.csv"),
         )
     except FileNotFoundError as error:
         raise MerError(f"{error.filename}: no such file; run the stages before the report") from None
@@ -121,6 +123,10 @@ def _evaluated(path: Path, predictions: pd.DataFrame, clips: ClipTable) -> pd.Da
         print(f"{path}: not there; no test clip is shown", flush=True)
         return evaluated_clips(predictions, clips, NO_LABELS)
     return pd.read_parquet(path)
+
+
+def _experts(path: Path) -> pd.DataFrame:
+    return _read_points(path) if path.is_file() else pd.DataFrame()
 
 
 def _read_plots(folder: Path, names: Sequence[str]) -> dict[str, pd.DataFrame]:

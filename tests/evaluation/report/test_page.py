@@ -14,6 +14,7 @@ import yaml
 from mer.evaluation.evaluated import evaluated_clips
 from mer.evaluation.report import write_report
 from mer.evaluation.report.explored import Explored, choose_clips
+from mer.evaluation.report.views import ranked_views
 from mer.pages import csp_hash, source
 from mer.params import parse_params
 
@@ -188,3 +189,24 @@ def test_a_long_quarantine_is_cut_and_counted(page, results):
     html = page(replace(results, quarantine=many))
     assert html.count("moov atom not found") == 100
     assert "The first 100 of 250 rows." in html
+
+
+EXPERTS = pd.DataFrame(
+    {
+        "fold": [-1, 0, 0, 0, 0, 1, 1, 1, 1],
+        "expert": ["logistic audio", *["logistic audio", "mrccl audio", "logistic wav2vec 2", "mrccl fused"] * 2],
+        "weight": [1.0, 0.1, 0.1, 0.2, 0.6, 0.1, 0.1, 0.2, 0.6],
+        "weighted_f1": [0.0, 0.5, 0.7, 0.8, 0.6, 0.7, 0.7, 0.8, 0.6],
+    }
+)
+
+
+def test_views_are_ranked_by_what_sees_them_alone(page, results):
+    found = ranked_views(EXPERTS).to_numpy().tolist()
+    assert [row[:2] for row in found] == [["2", "logistic wav2vec"], ["audio", "mrccl"], ["fused", "mrccl"]]
+    assert [round(row[2], 6) for row in found] == [0.8, 0.7, 0.6]
+    assert [round(row[3], 6) for row in found] == [0.2, 0.2, 0.6]
+    html = page(replace(results, experts=EXPERTS))
+    assert '<th scope="row">2. audio</th>' in html
+    assert "Views" not in page(results)
+    assert "No expert was scored" in page(replace(results, experts=EXPERTS.assign(weighted_f1=float("nan"))))
