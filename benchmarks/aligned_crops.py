@@ -15,7 +15,7 @@ from skimage.data import astronaut
 
 from mer.encoders.face.cropper import FaceCropper
 from mer.encoders.face.detection import Image
-from mer.params import FaceParams
+from mer.params import CropParams
 
 ANGLES = (-30, -15, 0, 15, 30)
 SIDE = 160
@@ -32,8 +32,8 @@ def main() -> None:
     parser.add_argument("--model", default="encoders/mediapipe-face/face_detection_short_range.tflite")
     parser.add_argument("--out", default="docs/aligned.jpg")
     arguments = parser.parse_args()
-    haar = FaceParams(detector="haar", crop_size=SIDE)
-    mediapipe = FaceParams(detector="mediapipe", detector_model=arguments.model, crop_size=SIDE)
+    haar = CropParams(detector="haar", crop_size=SIDE)
+    mediapipe = CropParams(detector="mediapipe", detector_model=arguments.model, crop_size=SIDE)
     croppers = [FaceCropper(haar), FaceCropper(mediapipe)]
     columns = []
     for degrees in ANGLES:

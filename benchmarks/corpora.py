@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from mer.clips import read_test_labels
 from mer.clips.folds import assign_folds
 from mer.errors import MerError
-from mer.learning.features import MODALITIES, FeatureSet, read_labeled_features
+from mer.learning.features import FeatureSet, read_labeled_features
 from mer.learning.seeds import stream
+from mer.params import MODALITIES
 
 FOLDS = 5
 

@@ -35,7 +35,7 @@ from mer.encoders.face.detection import Detection
 from mer.encoders.face.haar import CASCADE
 from mer.encoders.face.load import load_face_encoder
 from mer.media.decode import decode_clip
-from mer.params import DecodeParams, FaceParams
+from mer.params import CropParams, DecodeParams, FaceParams
 
 CASCADE_FILE = str(Path(cv2.__file__).parent / "data" / CASCADE)
 CENTRES_APART, WIDTHS_APART = 0.1, 1.2
@@ -63,7 +63,7 @@ def main() -> None:
 
 def compare_detection(clips: Sequence[Path], rounds: int) -> tuple[float, float]:
     """Seconds a frame of the usual loop and of mer, decoding included; prints how well their boxes agree."""
-    cropper = FaceCropper(FaceParams())
+    cropper = FaceCropper(CropParams())
     cascade = cv2.CascadeClassifier(CASCADE_FILE)
 
     def usual() -> list[dict[int, NDArray[np.float32]]]:
@@ -91,7 +91,7 @@ def usual_detection(cascade: cv2.CascadeClassifier, clip: Path) -> dict[int, NDA
         if not read or number not in wanted:
             continue
         longer = max(frame.shape)
-        least = round(FaceParams().smallest * longer)
+        least = round(CropParams().smallest * longer)
         found = cascade.detectMultiScale(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), 1.1, 5, minSize=(least, least))
         if len(found):
             x, y, w, h = max(found, key=lambda box: box[2] * box[3])

@@ -12,8 +12,8 @@ from itertools import chain, combinations
 
 from mer.clips import read_labels, read_test_labels
 from mer.evaluation.evaluate import evaluate
-from mer.learning.features import MODALITIES, read_labeled_features
-from mer.params import Params, load_params, parse_params
+from mer.learning.features import read_labeled_features
+from mer.params import MODALITIES, Params, load_params, parse_params
 from mer.pretraining.pretrain import pretrain
 from mer.self_training.self_train import self_train
 

@@ -22,8 +22,8 @@ from scipy.stats import t
 from benchmarks.methods import Overrides
 from benchmarks.tables import markdown
 from mer.clips import read_test_labels
-from mer.learning.features import MODALITIES, read_labeled_features
-from mer.params import load_params, parse_params
+from mer.learning.features import read_labeled_features
+from mer.params import MODALITIES, load_params, parse_params
 from mer.pretraining.pretrain import pretrain
 from mer.self_training.self_train import self_train, weighted_f1
 

@@ -26,7 +26,7 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 DVC = [sys.executable, "-m", "dvc"]
-FEATURES = ["split", "extract_face", "extract_text"]
+FEATURES = ["split", "extract@face", "extract@text"]
 """Up to here: ingest, decode and transcribe come with them."""
 
 
@@ -124,8 +124,9 @@ def nothing_to_do(folder: Path, tracked: int) -> None:
     empty = folder / "empty"
     empty.mkdir()
     stages = yaml.safe_load((clone / "dvc.yaml").read_text())["stages"]
-    ours = ["ingest", "split", "decode", "transcribe", "extract_face", "extract_text"]
+    ours = ["needed", "ingest", "split", "decode", "transcribe", "crop_faces", "link_views", "extract"]
     assert set(ours) <= set(stages)
+    ours += ["extract_too"]  # of two views
     lines = "".join(f"  {name}:\n    cmd: echo {name} > {name}.txt\n    outs: [{name}.txt]\n" for name in ours)
     (empty / "dvc.yaml").write_text("stages:\n" + lines)
     for command in (["git", "init", "-q"], [*DVC, "init", "-q"]):

@@ -21,8 +21,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 from sklearn.model_selection import train_test_split
 
-from mer.learning.features import MODALITIES, FeatureSet, read_labeled_features
+from mer.learning.features import FeatureSet, read_labeled_features
 from mer.learning.standardise import fit_standardiser
+from mer.params import MODALITIES
 from sample.params import load_params
 from sample.script import write_script
 

@@ -27,7 +27,8 @@ from torch.utils.data import DataLoader, Dataset
 from mer.learning.features import FeatureSet
 from mer.learning.inputs import Inputs, encode
 from mer.model.mrccl import MRCCL, Heads
-from mer.model.voting import PUBLISHED, head_presence, vote
+from mer.model.views import presence
+from mer.model.voting import PUBLISHED, vote
 from mer.params import Params, parse_params
 from mer.pretraining.pretrain import Pretrained, pretrain
 from mer.self_training.batches import LearningSet
@@ -129,9 +130,9 @@ def ours(
     settings = params.self_train.model_copy(update={"steps": steps, "direct": False})
     params = params.model_copy(update={"self_train": settings})
     sets = [LearningSet(part, features.labels[part], None, 0, (fold,), 0) for fold, part in enumerate(rows)]
-    own, widths = pretrained.encoders if rate else None, pretrained.views[0].widths
+    own, views = pretrained.encoders if rate else None, pretrained.views[0].views
     members = train_members(
-        lambda: make_classifier("mrccl", params, widths, len(CLASSES), own), sets, [inputs], len(CLASSES), params
+        lambda: make_classifier("mrccl", params, views, len(CLASSES), own), sets, [inputs], len(CLASSES), params
     )
     seconds = time.perf_counter() - start
     predicted = []
@@ -148,7 +149,11 @@ def standardised(pretrained: Pretrained, features: FeatureSet) -> Inputs:
 
 def _predict(logits: torch.Tensor, present: torch.Tensor) -> NDArray[np.int64]:
     weights = torch.tensor(list(PUBLISHED.values()))
-    voted = vote(logits.softmax(dim=-1), weights, head_presence(present, len(weights)))
+    voted = vote(
+        logits.softmax(dim=-1),
+        weights,
+        presence(present, [*([m] for m in range(present.shape[1])), list(range(present.shape[1]))]),
+    )
     return voted.argmax(dim=-1).numpy()
 
 

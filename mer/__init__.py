@@ -24,7 +24,7 @@ def load_bundle(folder: str | Path, weights: Mapping[str, str] | None = None) ->
 
     Args:
         folder: the bundle's, or the file that `mer bundle pack` wrote.
-        weights: where encoders lie now, by what they encode: `audio`, `face`, `detector`, `text` or `asr`.
+        weights: where encoders lie now, by the names of their views, `detector` and `asr`.
 
     Raises:
         mer.errors.MerError: the bundle is missing, broken or of another version.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mer.errors import MerError
-from mer.params import EvaluateParams, Params
+from mer.params import EvaluateParams, FaceParams, ImportParams, Params, origin
 from mer.self_training.bundle import load_bundle
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def describe(params: Params, features: FeatureSet, predictions: pd.DataFrame) ->
         "synthetic": is_synthetic(root),
         "clips": {split: int((features.split == split).sum()) for split in ("labeled", "unlabeled", "test")},
         "groups": len({group for group in features.groups if group is not None}),
-        "encoders": {name: _encoder(params, name) for name in features.modalities},
+        "views": {name: _origin(params, name) for name in features.views},
         "speech_recognition": _named(params.transcribe.asr),
         # With the defaults: how many resamples evaluation draws must not make a stage train again.
         "out_of_fold": _score(features, predictions, EvaluateParams()),
@@ -90,19 +90,22 @@ def _lines(about: Mapping[str, Any], classes: tuple[str, ...], kind: str) -> lis
         f"clips      {counts}{groups}",
         f"classes    {', '.join(classes)}",
         f"model      {kind}",
-        *(f"{name:10} {encoder}" for name, encoder in about["encoders"].items()),
+        *(f"{name:10} {of}" for name, of in about["views"].items()),
         *([f"{'asr':10} {recogniser}"] if recogniser else []),
         f"out of fold weighted-F1 {score['weighted_f1']:.3f} {interval} "
         f"({score['confidence'] * 100:g} % interval, {score['clips']} clips)",
     ]
 
 
-def _encoder(params: Params, modality: str) -> str:
-    if modality == "audio":
-        return _named(params.audio.model) or ""
-    if modality == "text":
-        return _named(params.text.encoder) or ""
-    return f"{_named(params.face.encoder)} on crops of {params.face.detector}"
+def _origin(params: Params, name: str) -> str:
+    """What a view is made from, in a few words."""
+    view = params.views[name]
+    where = _named(origin(view)) or ""
+    if isinstance(view, ImportParams):
+        where = f"imported from {where}" + (f", {view.array}" if view.array else "")
+    elif isinstance(view, FaceParams):
+        where += f" on crops of {params.faces.detector}"
+    return where if name == view.modality else f"{where} ({view.modality})"
 
 
 def _named(path: str | None) -> str | None:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from mer import cache_cli, encoders_cli, predict_cli, serve_cli
+from mer import bundle_cli, cache_cli, encoders_cli, predict_cli, serve_cli
 from mer.console import LOCALE, take_any_letter, told
 from mer.errors import MerError
 from mer.machine import explain
@@ -23,6 +23,7 @@ app = typer.Typer(
 
 app.add_typer(cache_cli.app, name="cache")
 app.add_typer(encoders_cli.app, name="encoders")
+app.add_typer(bundle_cli.app, name="bundle")
 app.command()(predict_cli.predict)
 app.command()(serve_cli.serve)
 

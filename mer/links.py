@@ -1,8 +1,9 @@
 """Links, in data/links, to what a stage reads and dvc.yaml cannot name.
 
-A DVC dependency is a path, but `face.encoder` may be `hog` as well as a folder, and `corpus.labels` is relative to the
-corpus unless it is absolute. So each such stage depends on a folder of links, data/links/<stage>, and keeps in it a
-link to every file that it reads: DVC follows them, and a changed file runs the stage again.
+A DVC dependency is a path, but `faces.detector_model` may be nothing, and `corpus.labels` is relative to the corpus
+unless it is absolute. So each such stage depends on a folder of links, data/links/<stage>, and keeps in it a link to
+every file that it reads: DVC follows them, and a changed file runs the stage again. The links of the views, of which
+there is any number, are made by a stage of their own, link_views, in data/view_links/<view>.
 
     python -m mer.links    # make them anew from params.yaml: `make repro` does, so that a fresh clone has them
 """
@@ -12,25 +13,54 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mer.console import LOCALE, take_any_letter, told
 from mer.errors import MerError
 from mer.layouts.odd_files import check_tree
 from mer.machine import explain
-from mer.params import Params, load_params
+from mer.params import Params, load_params, origin
 
 FOLDER = Path("data/links")
+VIEWS = Path("data/view_links")
+OTHERS = ("decode", "transcripts", "face_crops", "")
+"""Steps that are no view's; and hidden files."""
+NO_LINKS = "none.txt"
+"""What lies in the folder of a view that is made from no file: DVC warns of empty folders."""
 BUILT_IN = ("hog", "tfidf")
 """Names of encoders that are no path."""
 
 
 def link(stage: str, params: Params, folder: Path = FOLDER) -> None:
     """Make the links of a stage those that `params` ask for. A path where nothing is gets none: the stage says so."""
-    place = folder / stage
+    _make_links(folder / stage, READ_BY[stage](params))
+
+
+def link_views(params: Params, folder: Path = VIEWS) -> None:
+    """Make the links of all views: to the weights of an encoder, or to the files of an import."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for entry in list(os.scandir(folder)):
+        if entry.name not in params.views:
+            _remove(Path(entry.path))
+    for name, view in params.views.items():
+        _make_links(folder / name, [] if origin(view) in BUILT_IN else [Path(origin(view))])
+        if not any((folder / name).iterdir()):
+            (folder / name / NO_LINKS).write_text("This view is made from no file.\n", encoding="utf-8")
+
+
+def forget_views(params: Params, data: Path = Path("data")) -> None:
+    """Remove what views that are no more have left in `data`: DVC keeps a copy, and would take it for a result."""
+    kept = {*params.views, *OTHERS}
+    for folder in ("features", "manifests", "quarantine"):
+        for path in (data / folder).glob("*"):
+            if path.name.split(".")[0] not in kept:
+                _remove(path)
+
+
+def _make_links(place: Path, paths: Iterable[Path]) -> None:
     place.mkdir(parents=True, exist_ok=True)
-    wanted = {name: path for path in READ_BY[stage](params) for name, path in _files(path)}
+    wanted = {name: path for path in paths for name, path in _files(path)}
     for name in [entry.name for entry in os.scandir(place) if entry.name != ".gitignore"]:
         if name not in wanted or not _leads_to(place / name, wanted[name]):
             _remove(place / name)
@@ -53,19 +83,12 @@ def _recogniser(params: Params) -> Iterator[Path]:
         yield Path(params.transcribe.asr)
 
 
-def _face(params: Params) -> Iterator[Path]:
-    if params.face.encoder not in BUILT_IN:
-        yield Path(params.face.encoder)
-    if params.face.detector_model is not None:
-        yield Path(params.face.detector_model)
+def _detector(params: Params) -> Iterator[Path]:
+    if params.faces.detector_model is not None:
+        yield Path(params.faces.detector_model)
 
 
-def _text(params: Params) -> Iterator[Path]:
-    if params.text.encoder not in BUILT_IN:
-        yield Path(params.text.encoder)
-
-
-READ_BY = {"ingest": _labels, "transcribe": _recogniser, "extract_face": _face, "extract_text": _text}
+READ_BY = {"ingest": _labels, "transcribe": _recogniser, "crop_faces": _detector}
 
 
 def _files(path: Path) -> Iterator[tuple[str, Path]]:

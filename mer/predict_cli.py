@@ -50,11 +50,14 @@ def predict(
     smooth: Annotated[
         float, typer.Option(min=0, max=3600, help="Seconds over which a timeline is smoothed; 0 smooths nothing")
     ] = 5.0,
+    faces: Annotated[
+        str | None, typer.Option(help="`all`: a row for every face of a clip, with boxes, times and who speaks")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON a file")] = False,
     workers: Annotated[int, typer.Option(min=0, max=1024, help="Processes; 0 means one a core")] = 0,
     weights: Annotated[
         list[str] | None,
-        typer.Option(help="Where encoders lie now: audio=, face=, detector=, text= or asr= and a path; repeatable"),
+        typer.Option(help="Where encoders lie now: the name of a view, detector= or asr=, and a path; repeatable"),
     ] = None,
 ) -> None:
     """Predict the emotion of new clips with a trained bundle."""
@@ -66,7 +69,11 @@ def predict(
         if transcript:
             sources = [_said(sources, transcript)]
         _warn(predictor, sources)
-        if timeline:
+        if faces is not None:
+            if faces != "all" or timeline:
+                raise MerError("--faces: `all` is what it takes, and it goes without --timeline")
+            status = _faces(predictor, sources, _only(out), as_json)
+        elif timeline:
             status = _timelines(predictor, sources, out or [], as_json, window, smooth)
         else:
             status = _clips(predictor, sources, _only(out), as_json, workers)
@@ -106,6 +113,29 @@ def weights_of(options: Sequence[str] | None) -> dict[str, str]:
     return found
 
 
+def _faces(predictor: Predictor, sources: Sequence[Source], out: Path | None, as_json: bool) -> int:
+    """Print or write a row for every face of each clip; the exit status."""
+    from mer.errors import ClipError
+    from mer.prediction.faces import predict_faces, write_faces
+
+    status, rows = 0, []
+    for source in sources:
+        try:
+            found = predict_faces(predictor, source)
+        except ClipError as error:
+            print(f"{source.path}: {error}", file=sys.stderr)
+            status = 1
+            continue
+        if not found:
+            print(f"{source.path}: no face", file=sys.stderr)
+        rows += found
+        for one in () if out else found:
+            print(json.dumps(one.as_dict(), ensure_ascii=not speaks_unicode()) if as_json else one, flush=True)
+    if out is not None:
+        write_faces(out, rows)
+    return status
+
+
 def _only(out: Sequence[Path] | None) -> Path | None:
     if out and len(out) > 1:
         raise MerError("--out: one table; several go with --timeline")
@@ -123,7 +153,8 @@ def _timelines(
     """Print or write the timeline of each film; the exit status."""
     from mer.errors import ClipError
     from mer.prediction.tiers import form_of, write
-    from mer.prediction.timeline import Cutting, timeline
+    from mer.prediction.timeline import timeline
+    from mer.prediction.utterances import Cutting
 
     for path in out:
         form_of(path)
@@ -158,6 +189,8 @@ def _warn(predictor: Predictor, sources: Sequence[Source]) -> None:
     """What to know before believing the predictions, on stderr."""
     if predictor.warning is not None:
         print(predictor.warning, file=sys.stderr)
+    if predictor.missing:
+        print(f"without the imported views {', '.join(predictor.missing)}: no encoder makes them", file=sys.stderr)
     unknown = sum(source.group is None for source in sources)
     if predictor.by_group and unknown:
         print(

@@ -41,7 +41,7 @@ def run(stage: Callable[[Params], None]) -> None:
     """
     take_any_letter()
     try:
-        with stage_alone(Path(sys.argv[0]).stem):
+        with stage_alone("-".join([Path(sys.argv[0]).stem, *sys.argv[1:]]).replace("/", "-")):
             stage(load_params())
     except MerError as error:
         sys.exit(f"error: {told(error)}")

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mer.needed import is_needed, leave_out
 from sample.action_units import draw_resting_face, draw_tracks
 from sample.face import draw_look
 from sample.params import CorpusParams, load_params
@@ -109,5 +110,13 @@ def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object
         writer.writerows(rows)
 
 
+def main() -> None:
+    folder = Path("sample/corpus")
+    if is_needed("corpus"):
+        make_corpus(load_params().corpus, folder)
+    else:
+        leave_out(folder, "corpus")
+
+
 if __name__ == "__main__":
-    make_corpus(load_params().corpus, Path("sample/corpus"))
+    main()

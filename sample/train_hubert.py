@@ -19,6 +19,7 @@ from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 from mer.hubert_adaptation.masked_prediction import EpochScores, MaskedPrediction, train_masked_prediction
 from mer.hubert_adaptation.mfcc import mfcc_with_deltas
 from mer.hubert_adaptation.speech_batches import Utterance
+from mer.needed import is_needed, leave_out
 from sample.params import HubertParams, load_params
 from sample.video import read_audio
 
@@ -85,10 +86,14 @@ def read_speech(corpus: Path) -> list[NDArray[np.float32]]:
 
 
 def main() -> None:
-    torch.set_num_threads(THREADS)
-    model, scores = train_hubert(load_params().hubert, read_speech(Path("sample/corpus")))
-    model.save_pretrained("sample/hubert")
-    Wav2Vec2FeatureExtractor(do_normalize=False, return_attention_mask=False).save_pretrained("sample/hubert")
+    if is_needed("hubert"):
+        torch.set_num_threads(THREADS)
+        model, scores = train_hubert(load_params().hubert, read_speech(Path("sample/corpus")))
+        model.save_pretrained("sample/hubert")
+        Wav2Vec2FeatureExtractor(do_normalize=False, return_attention_mask=False).save_pretrained("sample/hubert")
+    else:
+        leave_out(Path("sample/hubert"), "hubert")
+        scores = []
     with open("sample/hubert_curve.csv", "w", encoding="utf-8", newline="") as file:
         rows = csv.DictWriter(file, ["epoch", "loss", "accuracy", "majority"], lineterminator="\n")
         rows.writeheader()

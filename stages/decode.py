@@ -4,13 +4,15 @@ from pathlib import Path
 
 from mer.clips import read_clips
 from mer.extraction.decode import decode_corpus
+from mer.needed import is_needed
 from mer.params import Params
 from mer.stage import note_work, run
 
 
 def decode(params: Params) -> None:
     clips = read_clips("data/clips.parquet")
-    note_work("decode", decode=decode_corpus(clips, Path(params.corpus.root), params.decode, params.compute))
+    root, wanted = Path(params.corpus.root), is_needed("media")
+    note_work("decode", decode=decode_corpus(clips, root, params.decode, params.compute, wanted=wanted))
 
 
 if __name__ == "__main__":

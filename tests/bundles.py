@@ -12,7 +12,7 @@ from mer.clips import ClipTable
 from mer.encoders.text.tfidf import TfidfTextEncoder
 from mer.extraction.settings import deciding
 from mer.learning.features import build_feature_set
-from mer.params import Params
+from mer.params import Params, TextParams
 from mer.pretraining.pretrain import pretrain
 from mer.provenance import save_bundle
 from mer.self_training.self_train import self_train
@@ -28,7 +28,7 @@ def write_manifests(data: Path, params: Params, text: str) -> None:
     for name, made in {
         "decode": Made("decode", "decoded", "av 1", deciding(params.decode)),
         "transcripts": Made("transcribe", "none", "none", deciding(params.transcribe)),
-        "text": Made("extract_text", text, "tfidf", deciding(params.text)),
+        "text": Made("extract@text", text, "tfidf", deciding(params.views["text"])),
     }.items():
         write_manifest(data / "manifests" / f"{name}.parquet", empty, made)
 
@@ -40,12 +40,14 @@ def text_bundle(folder: Path, normalise: str = "corpus") -> Path:
             "model": {"modalities": ["text"], "width": 8, "heads": 2, "normalise": [normalise]},
             "pretrain": {"epochs": 1},
             "self_train": {"rounds": 0, "steps": 60, "seeds": 1, "learning_rate": 0.01},
-            "text": {"dimensions": 6},
+            "views": {"text": {"modality": "text", "dimensions": 6}},
         }
     )
     labels = [name for name in TEXTS for _ in range(9)]
     texts = [TEXTS[label] for label in labels]
-    encoder = TfidfTextEncoder.fit(texts, params.text)
+    view = params.views["text"]
+    assert isinstance(view, TextParams)
+    encoder = TfidfTextEncoder.fit(texts, view)
     encoder.save(folder / "features/text/encoder")
     write_manifests(folder, params, encoder.fingerprint)
     clip_ids = [f"clip{i}" for i in range(len(labels))]

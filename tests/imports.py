@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 from ruamel.yaml import YAML
@@ -24,6 +25,8 @@ PIPELINES = [ROOT / "dvc.yaml", ROOT / "adapt/dvc.yaml"]
 OURS = ("mer", "stages", "sample")
 HARMLESS = {"compute"}
 """Sections of the params that change no result: where the work runs."""
+IN_CONTENTS = {"extract": {"corpus", "decode", "faces"}}
+"""By stage, sections read to make again what was pruned: what they decide is in the digests that it depends on."""
 PACKAGE = "__init__.py"
 MODULE = re.compile(r"mer(\.\w+)+")
 
@@ -40,16 +43,23 @@ class Stage:
 
 def stages() -> Iterator[Stage]:
     for pipeline in PIPELINES:
-        for name, entry in yaml.safe_load(pipeline.read_text())["stages"].items():
-            module = entry["cmd"].removeprefix("python -m ")
+        for name, entry in entries(pipeline).items():
+            module = entry["cmd"].removeprefix("python -m ").removesuffix(" ${key}")
             code = {dep for dep in entry["deps"] if is_code(dep)}
             script = ROOT / (module.replace(".", "/") + ".py")
-            yield Stage(name, script, frozenset(code), frozenset(entry.get("params", [])))
+            told = {key.removesuffix(".${key}") for key in entry.get("params", [])}
+            yield Stage(name, script, frozenset(code), frozenset(told))
+
+
+def entries(pipeline: Path) -> dict[str, Any]:
+    """A pipeline's stages; of one that is there once a view, what each of them does."""
+    found = yaml.safe_load(pipeline.read_text())["stages"]
+    return {name: entry.get("do", entry) for name, entry in found.items()}
 
 
 def get_fields(section: str) -> set[str]:
-    """Keys of a section of the params."""
-    return set(type(getattr(Params(), section)).model_fields)
+    """Keys of a section of the params; that of the views has none of its own."""
+    return set(getattr(type(getattr(Params(), section)), "model_fields", ()))
 
 
 def is_code(dep: str) -> bool:
@@ -215,7 +225,7 @@ def untold(stage: Stage) -> set[str]:
     return {
         key
         for key in params_read(stage.script)
-        if key.split(".")[0] not in HARMLESS
+        if key.split(".")[0] not in HARMLESS | IN_CONTENTS.get(stage.name, set())
         and not any(key == told or key.startswith(f"{told}.") for told in stage.params)
         and not _told_by_key(stage, key)
     }
@@ -268,7 +278,8 @@ def write() -> None:
     known = {stage.name: stage for stage in stages()}
     for pipeline in PIPELINES:
         document = style.load(pipeline)
-        for name, entry in document["stages"].items():
+        for name, whole in document["stages"].items():
+            entry = whole.get("do", whole)
             others = [dep for dep in entry["deps"] if not is_code(dep)]
             entry["deps"] = [*needed(known[name]), *others]
         style.dump(document, pipeline)

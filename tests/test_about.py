@@ -30,12 +30,12 @@ def test_no_path_of_the_machine_goes_in():
     about = told(
         {
             "corpus": {"root": "/home/someone/data/emodb", "layout": "folder"},
-            "audio": {"model": "/home/someone/models/hubert"},
+            "views": {"audio": {"model": "/home/someone/models/hubert"}, "face": {}, "text": {}},
             "transcribe": {"asr": "/home/someone/models/whisper"},
         }
     )
     assert "someone" not in str(about)
-    assert (about["corpus"], about["encoders"]["audio"]) == ("emodb", "models/hubert")
+    assert (about["corpus"], about["views"]["audio"]) == ("emodb", "models/hubert")
     assert about["synthetic"] is False
 
 

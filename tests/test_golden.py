@@ -31,7 +31,7 @@ from mer.encoders.text.tfidf import TfidfTextEncoder
 from mer.encoders.text.transformer import TransformerTextEncoder
 from mer.extraction import decode
 from mer.media.sandbox import Sandbox
-from mer.params import AudioParams, DecodeParams, FaceParams, TextParams, TranscribeParams
+from mer.params import AudioParams, CropParams, DecodeParams, FaceParams, TextParams, TranscribeParams
 from tests.encoders.speech_models import TINY, save
 from tests.encoders.test_asr_whisper import speech as spoken
 from tests.encoders.test_asr_whisper import tiny_whisper
@@ -55,7 +55,7 @@ def decoded(folder: Path) -> NDArray[Any]:
 
 
 def cropped(folder: Path) -> NDArray[Any]:
-    found = FaceCropper(FaceParams()).crop(frames(), [0.0, 1.0, 2.0])
+    found = FaceCropper(CropParams()).crop(frames(), [0.0, 1.0, 2.0])
     assert found.detected
     return np.concatenate([found.crops[:, ::8, ::8].ravel(), found.boxes.ravel()])
 

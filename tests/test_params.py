@@ -57,8 +57,8 @@ def test_a_mistake_is_named_in_one_line(load, text, message):
 
 
 def test_every_mistake_is_named_at_once():
-    with pytest.raises(MerError, match=r"'corpus.folds'.*; unknown key 'audio.modle'"):
-        parse_params({"corpus": {"folds": 0}, "audio": {"modle": "x"}})
+    with pytest.raises(MerError, match=r"'corpus.folds'.*; unknown key 'views.audio.modle'"):
+        parse_params({"corpus": {"folds": 0}, "views": {"audio": {"modle": "x"}}})
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -70,11 +70,11 @@ def test_a_hostile_document_is_one_line(tmp_path: Path, content: str | bytes, sa
         ("pretrain.seed", -1),
         ("self_train.seed", 2**32),
         ("corpus.seed", -5),
-        ("text.seed", 1e30),
-        ("text.ngrams", [3, 1]),
-        ("text.ngrams", [0, 3]),
-        ("text.ngrams", [1, 10**6]),
-        ("face.crop_size", 20_000),
+        ("views.text.seed", 1e30),
+        ("views.text.ngrams", [3, 1]),
+        ("views.text.ngrams", [0, 3]),
+        ("views.text.ngrams", [1, 10**6]),
+        ("faces.crop_size", 20_000),
         ("compute.workers", 10**6),
         ("model.threads", 10**6),
         ("model.blocks", 10**9),
@@ -83,26 +83,26 @@ def test_a_hostile_document_is_one_line(tmp_path: Path, content: str | bytes, sa
         ("self_train.learning_rate", float("inf")),
         ("decode.max_seconds", float("inf")),
         ("decode.timeout_seconds", float("nan")),
-        ("audio.window_seconds", float("inf")),
-        ("audio.layers", [10**9]),
-        ("face.onnx.size", 10**6),
-        ("face.onnx.mean", [float("nan"), 0.0, 0.0]),
-        ("face.onnx.deviation", [0.0, 1.0, 1.0]),
+        ("views.audio.window_seconds", float("inf")),
+        ("views.audio.layers", [10**9]),
+        ("views.face.onnx.size", 10**6),
+        ("views.face.onnx.mean", [float("nan"), 0.0, 0.0]),
+        ("views.face.onnx.deviation", [0.0, 1.0, 1.0]),
         ("evaluate.bootstrap", 10**12),
         ("decode.frames", 10**9),
         ("decode.max_side", 10**9),
         ("decode.max_pixels", 10**12),
         ("decode.memory_mb", 2**60),
-        ("text.vocabulary", 10**18),
-        ("text.dimensions", 10**9),
+        ("views.text.vocabulary", 10**18),
+        ("views.text.dimensions", 10**9),
         ("corpus.folds", 2),
         ("corpus.folds", 10**9),
         ("self_train.steps", 10**12),
         ("pretrain.temperature", 1e-30),
-        ("audio.batch_seconds", float("inf")),
-        ("audio.layers", list(range(5000))),
+        ("views.audio.batch_seconds", float("inf")),
+        ("views.audio.layers", list(range(5000))),
         ("corpus.root", ""),
-        ("audio.model", ""),
+        ("views.audio.model", ""),
     ],
 )
 def test_an_absurd_value_is_one_line_that_names_its_key(tmp_path: Path, key: str, value: Any) -> None:
@@ -117,7 +117,13 @@ def every_key(section: BaseModel, above: str = "") -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = []
     for name in type(section).model_fields:
         value = getattr(section, name)
-        found += every_key(value, f"{above}{name}.") if isinstance(value, BaseModel) else [(above + name, value)]
+        if isinstance(value, BaseModel):
+            found += every_key(value, f"{above}{name}.")
+        elif name == "views":
+            found += [*((f"views.{own}", view) for own, view in value.items()), (name, value)]
+            found += [key for own, view in value.items() for key in every_key(view, f"views.{own}.")]
+        else:
+            found.append((above + name, value))
     return found
 
 
@@ -180,7 +186,7 @@ def test_any_value_under_any_key_is_taken_or_refused_with_the_key(tmp_path: Path
 
 def test_every_limit_is_of_a_key_that_there_is_and_allows_its_default() -> None:
     keys = dict(every_key(Params()))
-    assert LIMITS.keys() <= keys.keys()
+    assert LIMITS.keys() <= {key.removeprefix("views.") for key in keys}
     list(load_params("params.yaml"))
 
 

@@ -53,26 +53,31 @@ def test_every_value_kind_goes_in_and_comes_out(here):
     apply(
         here,
         """
-audio: {layers: [0, 1], pooling: mean_std, dtype: int8}
+views: {audio: {layers: [0, 1], pooling: mean_std, dtype: int8}, face: {onnx: {mean: [0.5, 0.25, 0.125], output: null}}}
 transcribe: {asr: 'encoders/a b: c', language: "no"}
-face: {onnx: {mean: [0.5, 0.25, 0.125], output: null}, detector_model: "#1.onnx"}
+faces: {detector_model: "#1.onnx"}
 corpus: {classes: [a, 'yes', "1"]}
 model: {modalities: [audio]}
 """,
     )
     params = load_params(here / "params.yaml")
-    assert params.audio.layers == (0, 1)
+    assert params.views["audio"].layers == (0, 1)
     assert (params.transcribe.asr, params.transcribe.language) == ("encoders/a b: c", "no")
-    assert (params.face.onnx.mean, params.face.detector_model) == ((0.5, 0.25, 0.125), "#1.onnx")
+    assert (params.views["face"].onnx.mean, params.faces.detector_model) == ((0.5, 0.25, 0.125), "#1.onnx")
     assert params.corpus.classes == ("a", "yes", "1")
 
 
 def test_a_second_time_changes_nothing_and_later_presets_win(here):
-    assert len(apply(here, "audio: {pooling: mean_std}", ["audio: {pooling: mean}", ": {}\n"][0])) == 0
-    assert len(apply(here, "audio: {pooling: mean_std}")) == 1
+    assert len(apply(here, "transcribe: {dtype: bfloat16}", ["transcribe: {dtype: float32}", ": {}\n"][0])) == 0
+    assert len(apply(here, "transcribe: {dtype: bfloat16}")) == 1
     text = (here / "params.yaml").read_bytes()
-    assert apply(here, "audio: {pooling: mean_std}") == []
+    assert apply(here, "transcribe: {dtype: bfloat16}") == []
     assert (here / "params.yaml").read_bytes() == text
+
+
+def merged(values, changes):
+    inner = {key: merged(values[key], of) if isinstance(of, dict) else of for key, of in changes.items()}
+    return values | inner
 
 
 @pytest.mark.parametrize(
@@ -80,26 +85,33 @@ def test_a_second_time_changes_nothing_and_later_presets_win(here):
     [
         "",
         "# nothing yet\n",
-        "audio:\n  pooling: mean  # kept\nface: {crop_size: 64}\n",
-        "audio: {}\n",
-        "audio: {pooling: mean}  # kept\n",
-        "audio:\n  layers:\n  - -2\n  - -1  # last\n  # more\nface:\n  crop_size: 64\n",
-        "audio:\n  layers:\n    - -2\n    - -1",
-        "text: {seed: 1}\n\n\n# the end\n",
-        "audio:\n  pooling: mean\n\n  # a remark\n\ntext:\n  seed: 1\n",
+        "decode:\n  frames: 3  # kept\nfaces: {crop_size: 64}\n",
+        "transcribe: {}\n",
+        "transcribe: {language: de}  # kept\n",
+        "model:\n  speakers:\n  - 2\n  - 3  # last\n  # more\nfaces:\n  crop_size: 64\n",
+        "model:\n  speakers:\n    - 2\n    - 3",
+        "pretrain: {seed: 1}\n\n\n# the end\n",
+        "model:\n  width: 8\n\n  # a remark\n\npretrain:\n  seed: 1\n",
+        "views:\n  audio:\n    pooling: mean\n\n    # a remark\n  face: {onnx: {size: 3}}\n  text: {}\n",
+        "views: {audio: {layers: [-2, -1]}, face: {}, text: {seed: 1}}  # kept\n",
+        "views:\n  audio:\n    layers:\n    - -2\n    - -1  # last\n  face:\n    onnx:\n      size: 3\n  text: {}",
     ],
 )
-@pytest.mark.parametrize("value", ["audio: {layers: [0], window_seconds: 5.0}", "face: {onnx: {size: 7}}", "{}"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "model: {speakers: [5], width: 16}",
+        "views: {audio: {layers: [0], window_seconds: 5.0}, face: {onnx: {size: 7}}}",
+        "{}",
+    ],
+)
 def test_files_of_other_shapes_keep_what_they_say(here, text, value):
     (here / "params.yaml").write_text(text)
     before = parse_params(yaml.safe_load(text) or {}).model_dump(mode="json")
     apply(here, value)
     after = load_params(here / "params.yaml").model_dump(mode="json")
     wanted = yaml.safe_load(value)
-    for section, keys in wanted.items():
-        for key, of in keys.items():
-            before[section][key] = before[section][key] | of if isinstance(of, dict) else of
-    assert after == before
+    assert after == merged(before, wanted)
     kept = [line.partition("#")[2] for line in text.splitlines() if "#" in line and "last" not in line]
     assert all(comment in (here / "params.yaml").read_text() for comment in kept)
 
@@ -107,10 +119,10 @@ def test_files_of_other_shapes_keep_what_they_say(here, text, value):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("audio: {modle: x}", r"p0\.yaml: unknown key 'audio\.modle'"),
-        ("audio: {pooling: max}", r"p0\.yaml: 'audio\.pooling'"),
+        ("views: {audio: {modle: x}}", r"p0\.yaml: unknown key 'views\.audio\.modle'"),
+        ("views: {audio: {pooling: max}}", r"p0\.yaml: 'views\.audio\.pooling'"),
         ("[1, 2]", "a preset is a mapping"),
-        ("audio: {", "not valid YAML"),
+        ("views: {", "not valid YAML"),
         ("corpus: {test: test1}", r"p0\.yaml.*test is for layout mer2023"),
     ],
 )
@@ -141,11 +153,11 @@ def test_presets_of_the_repository_fit_and_say_what_they_are(here):
 
 def test_the_command_prints_the_difference_and_what_is_missing(here, monkeypatch):
     monkeypatch.chdir(here)
-    (here / "presets/real.yaml").write_text("# Real ones\naudio: {model: encoders/nowhere}\n")
+    (here / "presets/real.yaml").write_text("# Real ones\nviews: {audio: {model: encoders/nowhere}}\n")
     run = CliRunner().invoke
     assert run(app, ["preset"]).output.split() == ["real", "Real", "ones"]
     output = run(app, ["preset", "real"]).output
-    assert "audio.model: sample/hubert -> encoders/nowhere" in output
+    assert "views.audio.model: sample/hubert -> encoders/nowhere" in output
     assert "encoders/nowhere is not there yet: make encoders" in output
     assert "has these values already" in run(app, ["preset", "real"]).output
 

@@ -1,38 +1,32 @@
-"""The extract_audio stage: speech features of every clip that has sound."""
+"""A view by a speech encoder: features of every clip that has sound."""
 
 from __future__ import annotations
 
 from functools import partial
 
 from mer.encoders.speech.features import SpeechFeatures
-from mer.extraction.features import EncoderWorker, for_device, write_features
+from mer.extraction.contents import read_contents
+from mer.extraction.features import EncoderWorker, View, for_device, write_features
 from mer.extraction.media import Media
-from mer.extraction.per_clip import Content, Done, Limits, Place
-from mer.extraction.settings import deciding
+from mer.extraction.per_clip import Content, Done
 from mer.media import encode
 from mer.params import AudioParams, ComputeParams
-from mer.store.manifest import Made
 
-NAME = "audio"
 BATCH_CLIPS = 32
 
 
-def extract_audio(media: Media, params: AudioParams, compute: ComputeParams, place: Place) -> Done:
+def extract_audio(name: str, media: Media, params: AudioParams, compute: ComputeParams) -> Done:
     """Write the speech features of all clips; see `mer.extraction.features.write_features`.
 
     Raises:
-        MerError: `audio.model` is no speech encoder.
+        MerError: `model` is no speech encoder.
     """
     encoder = SpeechFeatures(params)
     return write_features(
-        NAME,
-        Made("extract_audio", encoder.fingerprint, params.model, deciding(params)),
-        encoder.dimensions,
-        Content(media.digests("audio_sha256"), media.audio),
+        View(name, params, encoder),
+        Content(read_contents(media.place.data, "audio"), media.audio),
         EncoderWorker(partial(SpeechFeatures, params), encode.waveform),
-        Limits("audio", params.max_failed, params.max_lost),
         for_device(compute, params.device),
-        place,
+        media.place,
         batch_size=BATCH_CLIPS,
-        with_frames=params.frames,
     )

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from mer.errors import ClipError, MerError
+from mer.extraction.contents import write_contents
 from mer.extraction.per_clip import Content, Done, Limits, Place, Step, run_per_clip
 from mer.extraction.settings import deciding
 from mer.extraction.sources import readable_digest, real_root
@@ -18,7 +19,7 @@ from mer.media.record import CONTENT
 from mer.media.sandbox import Sandbox
 from mer.params import ComputeParams, DecodeParams
 from mer.store.keys import FileDigests, digest
-from mer.store.manifest import Made
+from mer.store.manifest import Made, read_manifest
 
 NAME = "decode"
 REVISION = 3
@@ -61,17 +62,33 @@ class SandboxWork:
 
 
 def decode_corpus(
-    clips: pd.DataFrame, root: Path, params: DecodeParams, compute: ComputeParams, data: Path = Path("data")
+    clips: pd.DataFrame,
+    root: Path,
+    params: DecodeParams,
+    compute: ComputeParams,
+    data: Path = Path("data"),
+    *,
+    wanted: bool = True,
 ) -> Done:
-    """Decode what the cache lacks; write `data/manifests/decode.parquet` and `data/quarantine/decode.parquet`.
+    """Decode what the cache lacks; write `data/manifests/decode.parquet` and `data/quarantine/decode.parquet`, and
+    what the views of sound are made from.
 
     Args:
         clips: columns `clip_id, path, sha256`.
+        wanted: whether any view is made of media; else none is decoded.
 
     Raises:
         MerError: see `mer.extraction.per_clip.run_per_clip`; or a file is no longer the one that ingest saw.
     """
-    return run_per_clip(decode_step(params), located(clips, root), compute, Place(data, clips), lambda done: done)
+    content = located(clips, root) if wanted else Content(dict.fromkeys(clips["clip_id"]), lambda clip_ids: ())
+    place = Place(data, clips)
+
+    def finish(done: Done) -> Done:
+        digests = read_manifest(place.manifest(NAME)).column("audio_sha256")
+        write_contents(data, "audio", {clip_id: of or None for clip_id, of in digests.items()})
+        return done
+
+    return run_per_clip(decode_step(params), content, compute, place, finish)
 
 
 def decode_step(params: DecodeParams) -> Step[str]:

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from mer.encoders.base import Encoder, Features
 from mer.errors import ClipError, NotANumberError
 from mer.extraction.per_clip import Content, Done, Limits, Place, Step, run_per_clip
-from mer.params import ComputeParams
+from mer.extraction.settings import deciding
+from mer.params import ComputeParams, EncoderParams, origin
 from mer.store.manifest import Made
 from mer.store.tables import write_frames, write_utterances
 
@@ -48,38 +49,54 @@ class EncoderWorker(Generic[Raw, Item]):
         return lambda batch: [_to_row(features) for features in encoder.encode([self.unpack(raw) for raw in batch])]
 
 
+@dataclass(frozen=True)
+class View:
+    """A view by an encoder: its name, its section of the params, and the encoder that they name."""
+
+    name: str
+    params: EncoderParams
+    encoder: Encoder[Any]
+
+    @property
+    def made(self) -> Made:
+        """Who makes the features; the name of the view decides nothing."""
+        compatible = getattr(self.encoder, "compatible", "")
+        own = deciding(self.params)
+        return Made(f"extract@{self.name}", self.encoder.fingerprint, origin(self.params), own, compatible)
+
+
 def write_features(
-    name: str,
-    made: Made,
-    dimensions: int,
+    view: View,
     content: Content[Raw],
     worker: EncoderWorker[Raw, Any],
-    limits: Limits,
     compute: ComputeParams,
     place: Place,
     *,
     batch_size: int,
-    with_frames: bool,
 ) -> Done:
-    """Write `utterance.parquet`, and `frames.safetensors` where asked, a row a clip, to `features/<name>`.
+    """Write `utterance.parquet`, and `frames.safetensors` where asked, a row a clip, to `features/<view>`.
+
+    Rows are cached by modality: views of the same encoder share them, whatever their names.
 
     Raises:
         MerError: see `mer.extraction.per_clip.run_per_clip`.
     """
+    name, params, dimensions = view.name, view.params, view.encoder.dimensions
     out = place.data / "features" / name
 
     def materialise(done: Done) -> Done:
         shutil.rmtree(out, ignore_errors=True)
         masked: Counter[str] = Counter()
         write_utterances(out / "utterance.parquet", _utterances(done, dimensions, masked), dimensions)
-        if with_frames:
-            _write_frames(out / "frames.safetensors", done, dimensions)
+        if params.frames:
+            _write_frames(out / "frames.safetensors", done)
         if masked:
             reasons = ", ".join(f"{count} {note or 'empty'}" for note, count in masked.most_common())
             print(f"{name}: masked in {masked.total()} clips ({reasons})", flush=True)
         return done
 
-    step: Step[Raw] = Step(name, FEATURES, made, worker, limits, batch_size)
+    limits = Limits(f"views.{name}", params.max_failed, params.max_lost)
+    step: Step[Raw] = Step(name, FEATURES, view.made, worker, limits, batch_size, shelf=params.modality)
     return run_per_clip(step, content, compute, place, materialise)
 
 
@@ -117,12 +134,17 @@ def _utterances(
         yield clip_id, np.asarray(row["embedding"], np.float32), row["frames"], row["ok"]
 
 
-def _write_frames(path: Path, done: Done, dimensions: int) -> None:
+def _write_frames(path: Path, done: Done) -> None:
     """Two passes over the cache: the lengths, then one clip's values at a time."""
-    size = 2 * dimensions
-    lengths = [len(row["values"] or b"") // size if row else 0 for row in done.rows(["values"])]
+    lengths, width = [], 0
+    for row in done.rows(["values", "frames"]):
+        filled = row is not None and bool(row["values"])
+        lengths.append(row["frames"] if row is not None and filled else 0)
+        if row is not None and filled:
+            width = len(row["values"]) // (2 * row["frames"])  # that of a frame: a pooled deviation doubles a clip's
+    width = max(width, 1)
     arrays = (
-        np.frombuffer((row["values"] if row else None) or b"", "<f2").reshape(-1, dimensions)
+        np.frombuffer((row["values"] if row else None) or b"", "<f2").reshape(-1, width)
         for row in done.rows(["values"])
     )
-    write_frames(path, arrays, lengths, dimensions)
+    write_frames(path, arrays, lengths, width)

@@ -61,7 +61,8 @@ class Limits:
 
 @dataclass(frozen=True)
 class Step(Generic[Raw]):
-    """One per-clip step. `name` is that of its shards, its manifest and its part of the quarantine table.
+    """One per-clip step. `name` is that of its manifest and its part of the quarantine table; its shards lie on the
+    `shelf` of the cache, or under its name.
 
     `own` are columns of `schema` that the manifest repeats; `notes` reads, from a row with the columns `noted`, what
     the result lacks: pairs of a stable name and a line for people.
@@ -76,6 +77,7 @@ class Step(Generic[Raw]):
     own: tuple[str, ...] = ()
     noted: tuple[str, ...] = ()
     notes: Callable[[Mapping[str, Any]], Notes] = lambda row: ()
+    shelf: str = ""
 
 
 @dataclass(frozen=True)
@@ -147,9 +149,10 @@ def fill_cache(
     step: Step[Raw], content: Content[Raw], compute: ComputeParams
 ) -> tuple[ShardCache, dict[str, str | None], FillReport]:
     """Compute the rows that the cache lacks; clips of the same content are computed once. Keys are by clip."""
-    cache = ShardCache(cache_root(), step.name, step.schema)
+    shelf = step.shelf or step.name
+    cache = ShardCache(cache_root(), shelf, step.schema)
     keys = {
-        clip_id: None if value is None else digest(step.name, step.made.fingerprint, value)
+        clip_id: None if value is None else digest(shelf, step.made.fingerprint, value)
         for clip_id, value in content.digests.items()
     }
     first = {key: clip_id for clip_id, key in reversed(keys.items()) if key is not None}

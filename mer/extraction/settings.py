@@ -8,9 +8,10 @@ from mer.params import Section
 
 SHARES = ("max_failed", "max_lost")
 LIMITS = ("timeout_seconds", "memory_mb")
+NAMES = ("modality",)
 MACHINERY = ("device", "batch_seconds", "batch_frames", "batch_tokens", "batch_windows")
 
 
 def deciding(section: Section) -> dict[str, Any]:
     """The params of a section that decide what a clip gets, as plain values of JSON."""
-    return section.model_dump(mode="json", exclude={*SHARES, *LIMITS, *MACHINERY})
+    return section.model_dump(mode="json", exclude={*SHARES, *LIMITS, *NAMES, *MACHINERY})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from mer.encoders.asr.load import load_transcriber
 from mer.encoders.asr.transcript import SCHEMA as RECOGNISED
 from mer.encoders.asr.transcript import Transcript, from_record, merge_transcripts, to_record
 from mer.errors import ClipError
+from mer.extraction.contents import write_contents
 from mer.extraction.features import for_device
 from mer.extraction.media import Media
 from mer.extraction.per_clip import Content, Done, Limits, Place, Step, run_per_clip
@@ -18,6 +19,7 @@ from mer.extraction.settings import deciding
 from mer.extraction.transcript_table import write_transcripts
 from mer.media import encode
 from mer.params import ComputeParams, TranscribeParams
+from mer.store.keys import digest
 from mer.store.manifest import Made
 
 NAME = "transcripts"
@@ -40,12 +42,19 @@ class TranscribeWorker:
 
 
 def transcribe_corpus(
-    texts: Mapping[str, str | None], media: Media, params: TranscribeParams, compute: ComputeParams, place: Place
+    texts: Mapping[str, str | None],
+    media: Media,
+    params: TranscribeParams,
+    compute: ComputeParams,
+    place: Place,
+    test: Set[str] = frozenset(),
 ) -> Done:
-    """Write `transcripts.parquet`, a row of `SCHEMA` a clip: the corpus' own text, else what ASR hears, else nothing.
+    """Write `transcripts.parquet`, a row of `SCHEMA` a clip: the corpus' own text, else what ASR hears, else nothing;
+    and what the views of text are made from.
 
     Args:
         texts: the corpus' own transcript of every clip, None or empty where it has none.
+        test: clips of the test split, on whose text no encoder is fitted.
 
     Raises:
         MerError: `transcribe.asr` is no recogniser.
@@ -63,6 +72,9 @@ def transcribe_corpus(
         heard: dict[str, Transcript] = {clip_id: from_record(row) for clip_id, row in rows if row is not None}
         chosen = merge_transcripts(list(texts.values()), [heard.get(clip_id) for clip_id in texts])
         write_transcripts(place.data / "transcripts.parquet", list(texts), chosen)
+        of = {clip_id: one.text for clip_id, one in zip(texts, chosen, strict=True)}
+        digests = {clip_id: digest(text) if text.strip() else None for clip_id, text in of.items()}
+        write_contents(place.data, "text", digests, [clip_id not in test for clip_id in of])
         sources = Counter(of.source for of in chosen)
         print("text: " + ", ".join(f"{sources[name]} {name}" for name in ("corpus", "asr", "none")), flush=True)
         return done

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer.errors import MerError
+from mer.params import MODALITIES
+from mer.params.needs import read_view_list
 
 if TYPE_CHECKING:
     from mer.clips import ClipTable
 
 # Tables are read with what is imported where they are read: who predicts has none, and pandas takes a second.
-
-MODALITIES = ("audio", "face", "text")
 
 
 class UtteranceFeatures(Protocol):
@@ -35,11 +35,12 @@ class UtteranceFeatures(Protocol):
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """N clips with one vector a modality.
+    """N clips with one vector a view.
 
     `labels` (int64 [N], index into `classes`) and `folds` (int64 [N]) are -1 outside the labeled split, whatever the
     corpus knows: no other label ever gets in. `groups` holds None where the group is unknown. `features` are float32
-    [N, D] in the order audio, face, text, not standardised; `present` bool [N] says where the modality exists.
+    [N, D] a view, in the order of their modalities (audio, face, text), not standardised; `present` bool [N] says where
+    the view exists. `modality` says whose each view is; one that it leaves out is called as its modality.
     """
 
     clip_ids: NDArray[np.object_]
@@ -50,25 +51,41 @@ class FeatureSet:
     classes: tuple[str, ...]
     features: Mapping[str, NDArray[np.float32]]
     present: Mapping[str, NDArray[np.bool_]]
+    modality: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.clip_ids)
 
     @property
-    def modalities(self) -> tuple[str, ...]:
-        """Names of the modalities, in order."""
+    def views(self) -> tuple[str, ...]:
+        """Names of the views, in order."""
         return tuple(self.features)
 
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Names of the modalities that have a view, in order."""
+        return tuple(dict.fromkeys(map(self.modality_of, self.features)))
+
+    def modality_of(self, view: str) -> str:
+        """Whose view it is."""
+        return self.modality.get(view, view)
+
     def only(self, modalities: Sequence[str]) -> FeatureSet:
-        """The same clips seen through some of the modalities.
+        """The same clips seen through the views of some of the modalities.
 
         Raises:
             MerError: a modality has no features here.
         """
-        missing = [name for name in modalities if name not in self.features]
+        missing = [name for name in modalities if name not in self.modalities]
         if missing:
-            raise MerError(f"'model.modalities': no features of '{missing[0]}' (there are: {', '.join(self.features)})")
-        names = [name for name in self.features if name in modalities]
+            raise MerError(
+                f"'model.modalities': no features of '{missing[0]}' (there are: {', '.join(self.modalities)})"
+            )
+        return self.of_views([name for name in self.features if self.modality_of(name) in modalities])
+
+    def of_views(self, names: Sequence[str]) -> FeatureSet:
+        """The same clips seen through some of the views, in the order that they have here."""
+        names = [name for name in self.features if name in names]
         return replace(
             self,
             features={name: self.features[name] for name in names},
@@ -94,18 +111,23 @@ def read_labeled_features(modalities: Sequence[str], data: Path = Path("data")) 
 
 
 def _read(clips: ClipTable, modalities: Sequence[str], data: Path) -> FeatureSet:
+    """The views of the modalities, as the `needed` stage lists them."""
     from mer.store.tables import read_utterances
 
-    tables = {name: read_utterances(data / "features" / name / "utterance.parquet") for name in modalities}
-    return build_feature_set(clips, tables)
+    views = {name: of for name, of in read_view_list(data / "needed").items() if of in modalities}
+    tables = {name: read_utterances(data / "features" / name / "utterance.parquet") for name in views}
+    return build_feature_set(clips, tables, views)
 
 
-def build_feature_set(clips: ClipTable, tables: Mapping[str, UtteranceFeatures]) -> FeatureSet:
-    """Join the clip table with the utterance tables of its modalities.
+def build_feature_set(
+    clips: ClipTable, tables: Mapping[str, UtteranceFeatures], modality: Mapping[str, str] | None = None
+) -> FeatureSet:
+    """Join the clip table with the utterance tables of its views.
 
     Args:
         clips: folds and labels are read from its labeled split only.
-        tables: modality -> utterance table in the clip table's order.
+        tables: view -> utterance table in the clip table's order.
+        modality: whose each view is; None where views are called as their modalities.
 
     Raises:
         MerError: a table's rows are not the clip table's, or it holds infinite values.
@@ -116,12 +138,12 @@ def build_feature_set(clips: ClipTable, tables: Mapping[str, UtteranceFeatures])
     index = {name: i for i, name in enumerate(clips.classes)}
     known = rows["label"].map(index).where(labeled).fillna(-1)
     folds = rows["fold"].where(labeled).fillna(-1)
+    of = {name: name if modality is None else modality[name] for name in tables}
     features, present = {}, {}
-    for name in MODALITIES:
-        if name in tables:
-            _check_rows(name, clip_ids, tables[name])
-            features[name] = np.asarray(tables[name].embeddings, np.float32)
-            present[name] = np.asarray(tables[name].ok, bool)
+    for name in sorted(tables, key=lambda view: MODALITIES.index(of[view])):
+        _check_rows(name, clip_ids, tables[name])
+        features[name] = np.asarray(tables[name].embeddings, np.float32)
+        present[name] = np.asarray(tables[name].ok, bool)
     return FeatureSet(
         clip_ids=clip_ids,
         split=rows["split"].to_numpy(dtype=object),
@@ -131,19 +153,20 @@ def build_feature_set(clips: ClipTable, tables: Mapping[str, UtteranceFeatures])
         classes=clips.classes,
         features=features,
         present=present,
+        modality=of,
     )
 
 
 def _check_rows(name: str, clip_ids: NDArray[np.object_], table: UtteranceFeatures) -> None:
     found = np.asarray(table.clip_ids, dtype=object)
     if len(found) != len(clip_ids):
-        raise MerError(f"{name} features: {len(found)} rows for {len(clip_ids)} clips; run extract_{name} again")
+        raise MerError(f"{name} features: {len(found)} rows for {len(clip_ids)} clips; run extract@{name} again")
     differs = np.flatnonzero(found != clip_ids)
     if len(differs):
         row = differs[0]
         raise MerError(
             f"{name} features: row {row} is clip '{found[row]}' where the clip table has '{clip_ids[row]}'; "
-            f"run extract_{name} again"
+            f"run extract@{name} again"
         )
     infinite = np.isinf(table.embeddings).any(axis=1)
     if infinite.any():
@@ -174,8 +197,8 @@ def labeled_rows(features: FeatureSet) -> NDArray[np.int64]:
 def check_present(features: FeatureSet, rows: NDArray[np.int64], who: str) -> None:
     """Raise `MerError` where none of some clips has anything to learn from: the result would be chance."""
     if not any(present[rows].any() for present in features.present.values()):
-        names = ", ".join(features.modalities)
-        raise MerError(f"{who} has any of the modalities {names}: what is missing is told in data/quarantine/")
+        names = ", ".join(features.views)
+        raise MerError(f"{who} has any of the views {names}: what is missing is told in data/quarantine/")
 
 
 def grouped(groups: NDArray[np.object_]) -> NDArray[np.int64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from mer.learning.features import grouped
 from mer.learning.speakers import SpeakerGuess
 from mer.learning.standardise import Standardiser
 from mer.model.mrccl import Encoders
+from mer.model.views import Views, presence
 
 ROWS = 8192
 """Clips encoded at once."""
@@ -25,7 +26,8 @@ Present = Mapping[str, NDArray[np.bool_]]
 
 @dataclass(frozen=True)
 class Inputs:
-    """`features` [N, D] a modality, zero where absent; `present` bool [N, M]; both on the training device."""
+    """`features` [N, D] a view, zero where absent; `present` bool [N, V]; both on the training device. What encoders
+    make of them is the same, a modality in place of a view."""
 
     features: list[Tensor]
     present: Tensor
@@ -50,11 +52,13 @@ class View:
     name: str
     standardisers: Mapping[str, Standardiser]
     guess: SpeakerGuess | None = None
+    modality: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def widths(self) -> dict[str, int]:
-        """Modality -> columns after standardising."""
-        return {name: fitted.width for name, fitted in self.standardisers.items()}
+    def views(self) -> Views:
+        """The views with their columns after standardising."""
+        widths = {name: fitted.width for name, fitted in self.standardisers.items()}
+        return Views(widths, {name: self.modality.get(name, name) for name in widths})
 
     def groups(
         self, features: Features, present: Present, names: NDArray[np.object_] | None
@@ -67,7 +71,7 @@ class View:
     def inputs(
         self, features: Features, present: Present, names: NDArray[np.object_] | None, device: torch.device
     ) -> Inputs:
-        """Standardise N clips: float32 [N, D] and bool [N] a modality; `names` are their groups, None where unknown."""
+        """Standardise N clips: float32 [N, D] and bool [N] a view; `names` are their groups, None where unknown."""
         codes = self.groups(features, present, names)
         exists = np.stack([present[name] for name in self.standardisers], axis=1)
         tensors = [
@@ -83,6 +87,12 @@ def encode(encoders: Encoders, inputs: Inputs) -> Inputs:
     variance, so that noise weighs as much on it as on features."""
     encoders = encoders.to(inputs.present.device)
     starts = range(0, max(1, len(inputs)), ROWS)
-    h = torch.cat([encoders(inputs[start : start + ROWS].features) for start in starts], dim=1)  # [M, N, W]
+    parts = [inputs[start : start + ROWS] for start in starts]
+    return masked(torch.cat([encoders(part.features, part.present) for part in parts], dim=1), encoders, inputs)
+
+
+def masked(h: Tensor, encoders: Encoders, inputs: Inputs) -> Inputs:
+    """H [M, N, W] of the encoders as experts see it."""
     h = F.layer_norm(h, h.shape[-1:])
-    return Inputs(list(h * inputs.present.T[..., None]), inputs.present)
+    there = presence(inputs.present, list(encoders.views.by_modality.values()))  # [N, M]
+    return Inputs(list(h * there.T[..., None]), there)

@@ -2,17 +2,19 @@
 
 Every forward takes features ([B, D_m] a modality, standardised, zero where absent), present (bool [B, M]) and keep
 ([B, M, W], dropout's factors on the modality encodings, or None) and gives logits [B, 1, C]: one head, no voting.
+`SideBySide` makes one vector a modality of several views.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from mer.model.encoder import masked
+from mer.model.views import Views, presence
 
 
 class Logistic(nn.Module):
@@ -27,6 +29,23 @@ class Logistic(nn.Module):
     def forward(self, features: list[Tensor], present: Tensor, keep: Tensor | None = None) -> Tensor:
         """See the module."""
         return self.output(torch.cat(features, dim=-1))[:, None]
+
+
+class SideBySide(nn.Module):
+    """A baseline that knows modalities only, on views: those of a modality are concatenated."""
+
+    def __init__(self, views: Views, make: Callable[[Mapping[str, int]], nn.Module]) -> None:
+        super().__init__()
+        self.views, self.sees = views, [views.all]
+        columns = list(views.widths.values())
+        parts = views.by_modality
+        self.model = make({name: sum(columns[place] for place in places) for name, places in parts.items()})
+
+    def forward(self, features: list[Tensor], present: Tensor, keep: Tensor | None = None) -> Tensor:
+        """See the module, with [B, D_v] a view and present bool [B, V]."""
+        parts = list(self.views.by_modality.values())
+        joined = [torch.cat([features[place] for place in places], dim=-1) for places in parts]
+        return self.model(joined, presence(present, parts), keep)
 
 
 class ModalityMLPs(nn.Module):

@@ -13,6 +13,7 @@ from mer.model.mrccl import Encoders
 from mer.model.nt_xent import nt_xent
 from mer.model.sigmoid_pairwise import sigmoid_pairwise
 from mer.model.sup_con import sup_con
+from mer.model.views import presence
 
 Objective = Literal["nt_xent", "supcon", "sigmoid"]
 
@@ -63,14 +64,15 @@ class CombinatorialContrast(nn.Module):
 
         Args:
             encoders: gives F-hat and H.
-            features, noisy: [B, D_m] a modality: F and N.
-            present: bool [B, M]; an absent modality takes no part in its terms, a concatenation needs all its parts.
+            features, noisy: [B, D_v] a view: F and N.
+            present: bool [B, V]; a modality none of whose views is there takes no part in its terms, a concatenation
+                needs all its parts.
 
         Returns:
             [terms], in the order of `inter_terms + noise_terms`.
         """
-        hat, noisy_hat = encoders.hat(features), encoders.hat(noisy)  # [M, B, W]
-        h, there = encoders.invariant(hat), present.T
+        hat, noisy_hat = encoders.hat(features, present), encoders.hat(noisy, present)  # [M, B, W]
+        h, there = encoders.invariant(hat), presence(present, list(encoders.views.by_modality.values())).T
         rests = [torch.cat([h[j] for j in rest], dim=-1) for rest in self.rests]  # [B, (M - 1) W] each
         together = [project(rest) for project, rest in zip(self.project, rests, strict=True)]  # [B, W] each
         all_there = there.all(dim=0)

@@ -1,6 +1,8 @@
-"""Modality encoders: transformer blocks over the time axis of one modality."""
+"""Modality encoders: transformer blocks over the tokens of one modality's views."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -38,30 +40,36 @@ class Block(nn.Module):
 
 
 class ModalityEncoder(nn.Module):
-    """Projects one modality's features to the common width and runs transformer blocks over time."""
+    """Projects each view of a modality to tokens of the common width, and runs transformer blocks over them.
 
-    def __init__(self, features: int, width: int, blocks: int, heads: int) -> None:
+    An utterance vector is one token, frames are several. Each view has a projection of its own, so that tokens tell
+    which view they come from.
+    """
+
+    def __init__(self, features: Sequence[int], width: int, blocks: int, heads: int) -> None:
         super().__init__()
-        self.project = nn.Linear(features, width)
+        self.project = nn.ModuleList(nn.Linear(columns, width) for columns in features)
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(blocks))
         self.norm = nn.LayerNorm(width)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Encode utterance vectors or frames.
+    def forward(self, views: Sequence[Tensor], mask: Tensor | None = None) -> Tensor:
+        """Encode the tokens of all views together.
 
         Args:
-            x: [B, D], or [B, T, D] of frames.
-            mask: bool [B, T], the real frames; None means all.
+            views: [B, D_v], or [B, T_v, D_v] of frames, a view.
+            mask: bool [B, T], the real tokens, views side by side; None means all.
 
         Returns:
-            [B, W], the mean over the real frames.
+            [B, W], the mean over the real tokens.
 
         Raises:
-            ValueError: `x` has another rank.
+            ValueError: a view has another rank.
         """
-        if x.dim() not in (2, 3):
-            raise ValueError(f"expected [B, D] or [B, T, D], found {list(x.shape)}")
-        h = self.project(x if x.dim() == 3 else x[:, None])  # [B, T, W]
+        for x in views:
+            if x.dim() not in (2, 3):
+                raise ValueError(f"expected [B, D] or [B, T, D], found {list(x.shape)}")
+        tokens = [project(x if x.dim() == 3 else x[:, None]) for project, x in zip(self.project, views, strict=True)]
+        h = tokens[0] if len(tokens) == 1 else torch.cat(tokens, dim=1)  # [B, T, W]
         for block in self.blocks:
             h = block(h, mask)
         h = self.norm(h)

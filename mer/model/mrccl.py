@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from mer.model.encoder import InvariantEncoder, ModalityEncoder
+from mer.model.views import Views, presence
 
 
 class Encoders(nn.Module):
     """F to F-hat (modality encoders) and F-hat to H (the shared invariant encoder): what pretraining trains."""
 
-    def __init__(self, widths: Mapping[str, int], width: int, blocks: int, heads: int) -> None:
+    def __init__(self, views: Views, width: int, blocks: int, heads: int) -> None:
         super().__init__()
-        self.modalities = tuple(widths)
-        self.modality = nn.ModuleList(ModalityEncoder(features, width, blocks, heads) for features in widths.values())
+        self.views = views
+        self.modalities = views.modalities
+        columns = list(views.widths.values())
+        self.modality = nn.ModuleList(
+            ModalityEncoder([columns[place] for place in places], width, blocks, heads)
+            for places in views.by_modality.values()
+        )
         self.invariant = InvariantEncoder(width)
 
-    def hat(self, features: Sequence[Tensor]) -> Tensor:
-        """[B, D_m] a modality -> F-hat [M, B, W]."""
-        return torch.stack([encoder(x) for encoder, x in zip(self.modality, features, strict=True)])
+    def hat(self, features: Sequence[Tensor], present: Tensor) -> Tensor:
+        """F-hat [M, B, W] of [B, D_v] a view and present bool [B, V]: the tokens of absent views are masked."""
+        found = []
+        for encoder, places in zip(self.modality, self.views.by_modality.values(), strict=True):
+            own = [features[place] for place in places]
+            found.append(encoder(own, None if len(own) == 1 else present[:, places]))
+        return torch.stack(found)
 
-    def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """[B, D_m] a modality -> H [M, B, W]."""
-        return self.invariant(self.hat(features))
+    def forward(self, features: Sequence[Tensor], present: Tensor) -> Tensor:
+        """[B, D_v] a view and present bool [B, V] -> H [M, B, W]."""
+        return self.invariant(self.hat(features, present))
 
 
 class Heads(nn.Module):
@@ -36,6 +46,8 @@ class Heads(nn.Module):
 
     def __init__(self, modalities: Sequence[str], classes: int, width: int) -> None:
         super().__init__()
+        every = list(range(len(modalities)))
+        self.sees = [[place] for place in every] + [every] * (len(every) > 1)
         self.single = Classifier(len(modalities), width, width, classes)
         self.fused = Classifier(1, len(modalities) * width, width, classes) if len(modalities) > 1 else None
 
@@ -48,7 +60,7 @@ class Heads(nn.Module):
             keep: [..., B, M, W], dropout's factors on H; None in evaluation.
 
         Returns:
-            [..., B, heads, C] in the order of `head_names`.
+            [..., B, heads, C]: each modality's, then the fused one's.
         """
         x = torch.stack(list(h), dim=-3)  # [..., M, B, W]
         if keep is not None:
@@ -61,21 +73,25 @@ class Heads(nn.Module):
 
 
 class LinearHeads(nn.Module):
-    """A linear classifier on the features of each modality and, where there are several, one on all of them.
+    """A linear classifier on the features of each modality, of each view where it has several, and one on all of them.
 
     Written on trailing axes, as `Heads`. Weights start at zero, as those of a regression.
     """
 
-    def __init__(self, widths: Sequence[int], classes: int) -> None:
+    def __init__(self, views: Views, classes: int) -> None:
         super().__init__()
-        shapes = [*widths, sum(widths)] if len(widths) > 1 else list(widths)
+        self.views, self.sees = views, list(views.linear_parts.values())
+        columns = list(views.widths.values())
+        shapes = [sum(columns[place] for place in places) for places in self.sees]
         self.weights = nn.ParameterList(nn.Parameter(torch.zeros(width, classes)) for width in shapes)
         self.biases = nn.ParameterList(nn.Parameter(torch.zeros(1, classes)) for _ in shapes)
 
     def forward(self, features: Sequence[Tensor], present: Tensor, keep: Tensor | None = None) -> Tensor:
-        """[..., B, D_m] a modality, zero where absent -> [..., B, heads, C]; `present` and `keep` are not needed."""
-        seen = [*features, torch.cat(list(features), dim=-1)] if len(features) > 1 else list(features)
-        heads = [x @ weight + bias for x, weight, bias in zip(seen, self.weights, self.biases, strict=True)]
+        """[..., B, D_v] a view, zero where absent -> [..., B, heads, C]; `present` and `keep` are not needed."""
+        heads = []
+        for places, weight, bias in zip(self.sees, self.weights, self.biases, strict=True):
+            own = [features[place] for place in places]
+            heads.append((own[0] if len(own) == 1 else torch.cat(own, dim=-1)) @ weight + bias)
         return torch.stack(heads, dim=-2)
 
 
@@ -83,17 +99,20 @@ class Direct(nn.Module):
     """A linear way past the encoders, from features to logits, that starts at zero: the wide part of wide and deep
     learning (Cheng et al. 2016). With few labels its few weights learn what the encoders' many cannot."""
 
-    def __init__(self, widths: Sequence[int], classes: int) -> None:
+    def __init__(self, views: Views, classes: int) -> None:
         super().__init__()
-        self.heads = 2 if len(widths) > 1 else 1  # a modality's own and the fused one
-        layers = [nn.Linear(width, self.heads * classes, bias=False) for width in widths]
+        self.views = views
+        self.heads = 2 if len(views.modalities) > 1 else 1  # a modality's own and the fused one
+        layers = [nn.Linear(width, self.heads * classes, bias=False) for width in views.widths.values()]
         for layer in layers:
             nn.init.zeros_(layer.weight)
         self.layers = nn.ModuleList(layers)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """[B, D_m] a modality, zero where absent -> [B, heads, C] in the order of `head_names`."""
-        logits = torch.stack([layer(x) for layer, x in zip(self.layers, features, strict=True)], dim=1)
+        """[B, D_v] a view, zero where absent -> [B, heads, C] in the order of `Views.modality_parts`."""
+        of_view = [layer(x) for layer, x in zip(self.layers, features, strict=True)]
+        of_modality = [sum(of_view[place] for place in places) for places in self.views.by_modality.values()]
+        logits = torch.stack(of_modality, dim=1)
         if self.heads == 1:
             return logits
         single, fused = logits.chunk(2, dim=-1)  # [B, M, C] each
@@ -105,14 +124,16 @@ class MRCCL(nn.Module):
 
     def __init__(self, encoders: Encoders, heads: Heads, direct: Direct | None = None) -> None:
         super().__init__()
+        self.views, self.sees = encoders.views, list(encoders.views.modality_parts.values())
         self.encoders = encoders
         self.heads = heads
         self.direct = direct
 
     def forward(self, features: Sequence[Tensor], present: Tensor, keep: Tensor | None = None) -> Tensor:
-        """As `Heads`, from standardised features: [B, D_m] a modality, zero where absent, and present bool [B, M]."""
-        h = self.encoders(features) * present.T[..., None]  # [M, B, W]
-        logits = self.heads(list(h), present, keep)
+        """As `Heads`, from standardised features: [B, D_v] a view, zero where absent, and present bool [B, V]."""
+        there = presence(present, list(self.encoders.views.by_modality.values()))  # [B, M]
+        h = self.encoders(features, present) * there.T[..., None]  # [M, B, W]
+        logits = self.heads(list(h), there, keep)
         return logits if self.direct is None else logits + self.direct(features)
 
 
@@ -131,8 +152,3 @@ class Classifier(nn.Module):
         """[..., inputs, B, D] -> logits [..., inputs, B, C]."""
         hidden = torch.relu(x @ self.hidden + self.hidden_bias)
         return hidden @ self.output + self.output_bias
-
-
-def head_names(modalities: Sequence[str]) -> tuple[str, ...]:
-    """Names of the heads: one a modality, and `fused` where there are several."""
-    return (*modalities, "fused") if len(modalities) > 1 else tuple(modalities)

@@ -21,16 +21,8 @@ def vote(probabilities: Tensor, weights: Tensor, present: Tensor) -> Tensor:
     Returns:
         Probabilities [..., B, C].
     """
-    seeing = torch.where(present.any(dim=-1, keepdim=True), present, torch.ones_like(present))
+    seeing = present | ~present.any(dim=-1, keepdim=True)
     weight = weights * seeing  # [B, E]
     total = weight.sum(dim=-1, keepdim=True)
     weight = torch.where(total > 0, weight / total.clamp(min=1e-12), seeing / seeing.sum(dim=-1, keepdim=True))
     return (probabilities * weight[..., None]).sum(dim=-2)
-
-
-def head_presence(present: Tensor, heads: int) -> Tensor:
-    """Which heads have something to go by: bool [B, M] of modalities -> bool [B, heads].
-
-    The last head sees all modalities and needs any one; the heads before it, if any, see one each.
-    """
-    return torch.cat([present[..., : heads - 1], present.any(dim=-1, keepdim=True)], dim=-1)

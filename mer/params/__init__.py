@@ -6,27 +6,43 @@ module checks a parameter. Sections hold plain values only; nothing here reads d
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from mer.errors import MerError
-from mer.params.base import Section
+from mer.params.base import MODALITIES, Modality, Section
 from mer.params.corpus import ComputeParams, CorpusParams, DecodeParams
 from mer.params.document import read_document
-from mer.params.extraction import AdaptAudioParams, AudioParams, FaceParams, OnnxParams, TextParams, TranscribeParams
+from mer.params.extraction import (
+    AdaptAudioParams,
+    AudioParams,
+    CropParams,
+    FaceParams,
+    ImportParams,
+    OnnxParams,
+    TextParams,
+    TranscribeParams,
+)
 from mer.params.learning import EvaluateParams, ModelParams, PretrainParams, SelfTrainParams
 from mer.params.limits import faults, shown
+from mer.params.views import KINDS, EncoderParams, ViewParams, Views, default_views, moved, of_modality, origin
 
 __all__ = [
+    "MODALITIES",
     "AdaptAudioParams",
     "AudioParams",
     "ComputeParams",
     "CorpusParams",
+    "CropParams",
     "DecodeParams",
+    "EncoderParams",
     "EvaluateParams",
     "FaceParams",
+    "ImportParams",
+    "Modality",
     "ModelParams",
     "OnnxParams",
     "Params",
@@ -35,7 +51,10 @@ __all__ = [
     "SelfTrainParams",
     "TextParams",
     "TranscribeParams",
+    "ViewParams",
     "load_params",
+    "of_modality",
+    "origin",
     "parse_params",
 ]
 
@@ -50,13 +69,26 @@ class Params(Section):
     decode: DecodeParams = DecodeParams()
     transcribe: TranscribeParams = TranscribeParams()
     adapt_audio: AdaptAudioParams = AdaptAudioParams()
-    audio: AudioParams = AudioParams()
-    face: FaceParams = FaceParams()
-    text: TextParams = TextParams()
+    faces: CropParams = CropParams()
+    views: Views = Field(default_factory=default_views)
     model: ModelParams = ModelParams()
     pretrain: PretrainParams = PretrainParams()
     self_train: SelfTrainParams = SelfTrainParams()
     evaluate: EvaluateParams = EvaluateParams()
+
+    @model_validator(mode="after")
+    def _modalities_have_views(self) -> Self:
+        """Names the modalities that have a view, where the model is told of none."""
+        found = tuple(name for name in MODALITIES if of_modality(self.views, name))
+        lacking = [name for name in self.model.modalities if name not in found]
+        if lacking:
+            raise ValueError(
+                f"model.modalities: no view has the modality {lacking[0]} (views: "
+                f"{', '.join(f'{name} ({view.modality})' for name, view in self.views.items())})"
+            )
+        model = self.model.model_copy(update={"modalities": self.model.modalities or found})
+        object.__setattr__(self, "model", model)
+        return self
 
 
 def load_params(path: str | Path = "params.yaml") -> Params:
@@ -70,6 +102,8 @@ def load_params(path: str | Path = "params.yaml") -> Params:
 
 def parse_params(values: Any, *, source: str = "params") -> Params:
     """Check a nested mapping of values against the sections; see `load_params` for what is raised."""
+    if isinstance(values, Mapping) and (told := moved(values)) is not None:
+        raise MerError(f"{source}: {told}")
     try:
         params = Params.model_validate(values)
     except ValidationError as error:
@@ -81,7 +115,12 @@ def parse_params(values: Any, *, source: str = "params") -> Params:
 
 
 def _one_fault(fault: Any) -> str:
-    key = ".".join(str(part)[:80] for part in fault["loc"] if part != "[key]") or "the file"
+    parts = [str(part)[:80] for part in fault["loc"] if part != "[key]"]
+    if parts[:1] == ["views"] and len(parts) > 2 and parts[2] in KINDS:
+        del parts[2]  # which kind of view was tried
+    key = ".".join(parts) or "the file"
+    if fault["type"] == "value_error" and key in ("views", "the file"):
+        return f"{fault['msg'].removeprefix('Value error, ')}"
     if fault["type"] == "extra_forbidden":
         return f"unknown key '{key}'"
     if fault["type"] == "model_type":

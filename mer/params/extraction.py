@@ -1,4 +1,4 @@
-"""Transcripts and the features of each modality."""
+"""Transcripts, face crops, and the encoders of each modality."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from mer.params.base import Count, Positive, Section, StepSection
+from mer.params.base import Count, Modality, Positive, Section, StepSection
 
 
 class TranscribeParams(StepSection):
@@ -38,6 +38,9 @@ class AdaptAudioParams(Section):
 
 
 class AudioParams(StepSection):
+    """A view by a speech encoder."""
+
+    modality: Literal["audio"] = "audio"
     model: str = "sample/hubert"
     """Hugging Face folder or fairseq `.pt` of a speech encoder."""
     layers: Annotated[tuple[int, ...], Field(min_length=1)] = (-4, -3, -2, -1)
@@ -66,6 +69,20 @@ class AudioParams(StepSection):
         return self
 
 
+class CropParams(StepSection):
+    """Crops of the main face, made once for all face views."""
+
+    detector: Literal["haar", "yunet", "mediapipe"] = "haar"
+    detector_model: str | None = None
+    """YuNet's ONNX file, or MediaPipe's TFLite file."""
+    detector_sha256: str | None = None
+    """Expected SHA-256 of that file; None accepts any."""
+    smallest: Annotated[float, Field(gt=0.0, le=0.5)] = 0.1
+    """Smallest face looked for, as a share of the frame's longer side; half of it costs four times as much."""
+    on_missing: Literal["mask", "whole_frame"] = "mask"
+    crop_size: Annotated[int, Field(ge=16)] = 112
+
+
 class OnnxParams(Section):
     """What an ONNX face model does not say of itself; None reads it from the file."""
 
@@ -80,26 +97,24 @@ class OnnxParams(Section):
 
 
 class FaceParams(StepSection):
-    detector: Literal["haar", "yunet", "mediapipe"] = "haar"
-    detector_model: str | None = None
-    """YuNet's ONNX file, or MediaPipe's TFLite file."""
-    detector_sha256: str | None = None
-    """Expected SHA-256 of that file; None accepts any."""
-    smallest: Annotated[float, Field(gt=0.0, le=0.5)] = 0.1
-    """Smallest face looked for, as a share of the frame's longer side; half of it costs four times as much."""
-    on_missing: Literal["mask", "whole_frame"] = "mask"
-    crop_size: Annotated[int, Field(ge=16)] = 112
+    """A view by an encoder of face crops."""
+
+    modality: Literal["face"] = "face"
     encoder: str = "hog"
     """`hog`, a Hugging Face vision folder or an ONNX file."""
     onnx: OnnxParams = OnnxParams()
     pooling: Literal["mean", "mean_std"] = "mean_std"
     frames: bool = False
+    """Also write features of each crop to frames.safetensors."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     batch_frames: Count = 64
 
 
 class TextParams(StepSection):
+    """A view by a text encoder."""
+
+    modality: Literal["text"] = "text"
     encoder: str = "tfidf"
     """`tfidf` (character n-grams + truncated SVD, fitted on the corpus) or a Hugging Face folder."""
     dimensions: Count = 128
@@ -119,3 +134,17 @@ class TextParams(StepSection):
     """Tokens in a batch at most, padding counted."""
     trust_remote_code: bool = False
     """Run model code that the folder brings along; read it first."""
+
+
+class ImportParams(StepSection):
+    """A view of features that others extracted."""
+
+    modality: Modality
+    source: str
+    """Folder or file that holds them, absolute or relative to here."""
+    array: str | None = None
+    """Which of the file's arrays, columns or keys, where it holds several."""
+    pooling: Literal["mean", "mean_std"] = "mean_std"
+    """How frames become the vector of a clip; vectors of whole clips stay as they are."""
+    frames: bool = False
+    """Also keep the frames, where the source has them."""

@@ -6,18 +6,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from mer.params.base import Count, Fraction, Positive, Section
+from mer.params.base import Count, Fraction, Modality, Positive, Section
 
 Seed = Annotated[int, Field(ge=0)]
-Modality = Literal["audio", "face", "text"]
 
 
 class ModelParams(Section):
     kind: Literal["mrccl", "logistic", "attention", "tfn", "lmf", "mult"] = "mrccl"
     """MR-CCL beside the linear floor, the floor alone (`logistic`), or a baseline under the same protocol; only `mrccl`
     is pretrained."""
-    modalities: tuple[Modality, ...] = ("audio", "face", "text")
-    """Which modalities the model sees; one alone is allowed."""
+    modalities: tuple[Modality, ...] = ()
+    """Which modalities the model sees; one alone is allowed, None takes all that have a view."""
     normalise: tuple[Literal["corpus", "group", "guessed"], ...] = ("corpus", "group", "guessed")
     """Ways to standardise features, without labels: over all clips, within each known group (speaker), or within
     speakers guessed. The first is taken unless another is better on clips that the deciding models never saw."""
@@ -35,11 +34,25 @@ class ModelParams(Section):
     """Attention heads; must divide `width`."""
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.3
     """Share of the encoded features hidden from the classifiers in training."""
+    view_dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Share of a clip's views hidden from the model in training, where another one of the modality is there."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the model trains; `auto` takes a GPU where there is one."""
     threads: Annotated[int, Field(ge=0)] = 2
     """Threads on a CPU. Self-training trains members side by side, whatever their number gives the same; pretraining of
     10,000 clips or more shares its sums among them, and rounds differently with another number. 0 takes one a core."""
+
+    @field_validator("modalities", mode="before")
+    @classmethod
+    def _none_is_all(cls, value: Any) -> Any:
+        return () if value is None else value
+
+    @field_validator("modalities")
+    @classmethod
+    def _in_order(cls, value: tuple[Modality, ...]) -> tuple[Modality, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("modalities must be named once each")
+        return value
 
     @field_validator("normalise", mode="before")
     @classmethod
@@ -50,8 +63,6 @@ class ModelParams(Section):
     def _consistent(self) -> ModelParams:
         if self.width % self.heads:
             raise ValueError(f"width {self.width} is not divisible by heads {self.heads}")
-        if not self.modalities or len(set(self.modalities)) < len(self.modalities):
-            raise ValueError("modalities must name at least one, each once")
         if not self.normalise or len(set(self.normalise)) < len(self.normalise):
             raise ValueError("normalise must name at least one way, each once")
         if len(set(self.speakers)) < len(self.speakers) or ("guessed" in self.normalise and not self.speakers):

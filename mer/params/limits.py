@@ -30,7 +30,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "audio.layers": (-1000, 1000),
     "audio.window_seconds": (1, 3600),
     "audio.batch_seconds": (0, 86_400),
-    "face.crop_size": (16, 2048),
+    "faces.crop_size": (16, 2048),
     "face.onnx.size": (1, 4096),
     "face.onnx.mean": (-1000, 1000),
     "face.onnx.deviation": (1e-6, 1000),
@@ -70,8 +70,8 @@ ORDERED = ("text.ngrams",)
 
 def faults(params: BaseModel) -> Iterator[str]:
     """Lines that name a key, what is wrong with it, and its value."""
-    for key, value in _leaves(params, ""):
-        fault = _fault(key, value)
+    for key, known, value in _leaves(params, "", ""):
+        fault = _fault(known, value)
         if fault is not None:
             yield f"'{key}': {fault} (got {shown(value)})"
 
@@ -86,13 +86,17 @@ def shown(value: Any) -> str:
     return text if len(text) <= 100 else f"{text[:100]}..."
 
 
-def _leaves(section: BaseModel, above: str) -> Iterator[tuple[str, Any]]:
+def _leaves(section: BaseModel, above: str, known: str) -> Iterator[tuple[str, str, Any]]:
+    """Each value with its key, and with the key under which `LIMITS` knows it: that of a view is by modality."""
     for name in type(section).model_fields:
         value = getattr(section, name)
         if isinstance(value, BaseModel):
-            yield from _leaves(value, f"{above}{name}.")
+            yield from _leaves(value, f"{above}{name}.", f"{known}{name}.")
+        elif isinstance(value, dict) and any(isinstance(one, BaseModel) for one in value.values()):
+            for own, one in value.items():
+                yield from _leaves(one, f"{above}{name}.{own}.", f"{one.modality}.")
         else:
-            yield above + name, value
+            yield above + name, known + name, value
 
 
 def _fault(key: str, value: Any) -> str | None:

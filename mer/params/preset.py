@@ -15,7 +15,8 @@ from pydantic import BaseModel
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from mer.errors import MerError
-from mer.params import Params, parse_params
+from mer.params import MODALITIES, Params, parse_params
+from mer.params.views import KINDS, kind_of
 
 FOLDER = Path("presets")
 Keys = tuple[str, ...]
@@ -50,7 +51,9 @@ def read_preset(name: str, folder: Path = FOLDER) -> dict[Keys, Any]:
     values = _load(_text(path), path)
     if not isinstance(values, Mapping):
         raise MerError(f"{path}: a preset is a mapping of params")
-    parse_params(values, source=str(path))
+    own = values.get("views")
+    beside = {"views": {**{name: {} for name in MODALITIES}, **own}} if isinstance(own, Mapping) else {}
+    parse_params({**values, **beside}, source=str(path))  # views that it says nothing of are there as well
     return dict(_leaves(values, Params))
 
 
@@ -64,9 +67,13 @@ def apply_presets(names: Sequence[str], path: Path = Path("params.yaml"), folder
     for name in names:
         wanted |= read_preset(name, folder)
     text = _text(path)
-    old = parse_params(_load(text, path) or {}, source=str(path)).model_dump(mode="json")
+    values = _load(text, path) or {}
+    old = parse_params(values, source=str(path)).model_dump(mode="json")
     changes = [Change(".".join(keys), _get(old, keys), after) for keys, after in wanted.items()]
     changes = [change for change in changes if change.before != change.after]
+    if "views" not in values and any(change.key.startswith("views.") for change in changes):
+        for name in MODALITIES:  # a file that names none has these; one that names some has no others
+            text = with_value(text, ("views", name, "modality"), name)
     for change in changes:
         text = with_value(text, tuple(change.key.split(".")), change.after)
     after = parse_params(_load(text, path) or {}, source=f"{path} with {', '.join(names)}").model_dump(mode="json")
@@ -153,16 +160,20 @@ def _leaves(values: Mapping[str, Any], section: type[BaseModel], keys: Keys = ()
     """Values by key; a mapping that is no section of ours, such as corpus.columns, is one value."""
     for name, value in values.items():
         kind = section.model_fields[name].annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel) and isinstance(value, Mapping):
+        if section is Params and name == "views":
+            for view, own in value.items():
+                yield from _leaves(own, KINDS[str(kind_of({"modality": view, **own}))], (*keys, name, view))
+        elif isinstance(kind, type) and issubclass(kind, BaseModel) and isinstance(value, Mapping):
             yield from _leaves(value, kind, (*keys, name))
         else:
             yield (*keys, name), value
 
 
 def _get(tree: Mapping[str, Any], keys: Keys) -> Any:
+    """The value at some keys; None where a view is not there."""
     value: Any = tree
     for key in keys:
-        value = value[key]
+        value = value.get(key) if isinstance(value, Mapping) else None
     return value
 
 

@@ -21,10 +21,10 @@ Probabilities = Mapping[str, float]
 class Prediction:
     """What is predicted for a file.
 
-    `probabilities` are the vote's. `by_modality` are those of each modality alone, of those that the clip has;
-    `experts` those of each expert that sees something of the clip, by `<family> <modality or fused>`. `modalities` says
-    of each modality whether the clip has it, and `absent` why it lacks one. Where nothing could be predicted, `label`
-    is None and `error` says why.
+    `probabilities` are the vote's. `by_modality` are those of each modality alone, of those that the clip has, and of
+    each of several views of one (`<modality>/<view>`); `experts` those of each expert that sees something of the clip,
+    by `<family> <part>`, where the part is such a name or `fused`. `modalities` says of each view whether the clip has
+    it, and `absent` why it lacks one. Where nothing could be predicted, `label` is None and `error` says why.
 
     `transcript` is what the text features were made of, `source` where it came from (`given`, `asr` or `none`), `words`
     the recognised words with their seconds where the model gives them. `faces` are the crops that the face features

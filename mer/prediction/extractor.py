@@ -3,7 +3,7 @@ their fingerprints."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,13 @@ from mer.encoders.face.crops import FaceCrops, from_record, to_record
 from mer.encoders.face.load import load_face_encoder
 from mer.encoders.text.load import load_text_encoder
 from mer.errors import ClipError, MachineError, MerError, NotANumberError
+from mer.extraction.views import in_view
 from mer.media import encode
 from mer.media.record import MediaRecord
-from mer.params import Params
+from mer.params import AudioParams, EncoderParams, FaceParams, ImportParams, Params
 from mer.provenance import Provenance
 
+IMPORTED = "imported, not made here"
 SOURCES = {"corpus": "given", "asr": "asr", "none": "none"}
 
 
@@ -42,7 +44,7 @@ class Raw:
 
 @dataclass(frozen=True)
 class Extracted:
-    """Features of one file by modality, and what they were made of."""
+    """Features of one file by view, and what they were made of."""
 
     features: Mapping[str, Features]
     transcript: str
@@ -55,7 +57,7 @@ class Extracted:
 
     @property
     def absent(self) -> dict[str, str]:
-        """Why a modality is lacking."""
+        """Why a view is lacking."""
         return {name: of.note for name, of in self.features.items() if not of.ok}
 
 
@@ -69,24 +71,25 @@ def raw_of(record: MediaRecord, cropper: FaceCropper | None, transcript: str = "
 class Extractor:
     """The recogniser and the encoders of a bundle, held against what the bundle says of them.
 
+    `missing` are the widths of views that were imported: nothing here can make them of a new file, so that they are
+    absent.
+
     Raises:
         MerError: one is not there, or is not the one that the bundle was trained with; the line names it.
     """
 
-    def __init__(self, made: Provenance, modalities: Sequence[str]) -> None:
+    def __init__(self, made: Provenance, missing: Mapping[str, int]) -> None:
         self.params = made.params
-        self.encoders = load_encoders(made.params, made.folder / "text", modalities)
+        self.missing = missing
+        self.encoders = load_encoders(made.params, made.folder)
         for name, encoder in self.encoders.items():
             made.check(name, encoder)
+        modalities = {made.params.views[name].modality for name in self.encoders}
         if "face" in modalities:
-            made.check("face_crops", FaceCropper(made.params.face))
+            made.check("face_crops", FaceCropper(made.params.faces))
         self.transcriber = load_transcriber(made.params.transcribe) if "text" in modalities else None
         if self.transcriber is not None:
             made.check("transcripts", self.transcriber)
-
-    @property
-    def widths(self) -> dict[str, int]:
-        return {name: encoder.dimensions for name, encoder in self.encoders.items()}
 
     def __call__(self, batch: Sequence[Raw]) -> list[Extracted]:
         """Features of each file; what a file gets does not depend on the batch."""
@@ -99,10 +102,12 @@ class Extractor:
             "face": [np.zeros((0, 16, 16, 3), np.uint8) if of is None else of.crops for of in faces],
             "text": [of.text for of in texts],
         }
-        found = {name: _encoded(encoder, items[name]) for name, encoder in self.encoders.items()}
+        views = self.params.views
+        found = {name: _encoded(encoder, items[views[name].modality]) for name, encoder in self.encoders.items()}
+        found |= {name: [(absent(width, IMPORTED), False)] * len(batch) for name, width in self.missing.items()}
         return [
             Extracted(
-                {name: of[i][0] for name, of in found.items()},
+                {name: found[name][i][0] for name in views},
                 texts[i].text,
                 SOURCES[texts[i].source],
                 texts[i].words,
@@ -150,28 +155,28 @@ def _encoded(encoder: Encoder[Any], items: Sequence[Any]) -> list[tuple[Features
     return found
 
 
-def load_encoders(params: Params, fitted_text: Path, modalities: Sequence[str]) -> dict[str, Encoder[Any]]:
-    """The encoders of the modalities asked for; `fitted_text` holds the text encoder where the corpus made it."""
+def load_encoders(params: Params, folder: Path) -> dict[str, Encoder[Any]]:
+    """The encoders of all views that have one; a bundle's `folder` holds those that were fitted on the corpus."""
     encoders = {}
-    for name in modalities:
+    for name, view in params.views.items():
         try:
-            encoders[name] = _loaders(params, fitted_text)[name]()
+            if not isinstance(view, ImportParams):
+                encoders[name] = _load_encoder(view, folder / name)
         except MerError as error:
-            raise MerError(f"{error}; where it lies elsewhere now: `mer predict --weights {name}=FOLDER`") from None
+            told = in_view(str(error), name)
+            raise MerError(f"{told}; where it lies elsewhere now: `mer predict --weights {name}=FOLDER`") from None
     return encoders
 
 
-def _loaders(params: Params, fitted_text: Path) -> dict[str, Callable[[], Encoder[Any]]]:
-    def audio() -> Encoder[Any]:
+def _load_encoder(view: EncoderParams, fitted: Path) -> Encoder[Any]:
+    if isinstance(view, AudioParams):
         from mer.encoders.speech.features import SpeechFeatures
 
-        return SpeechFeatures(params.audio)
+        return SpeechFeatures(view)
+    if isinstance(view, FaceParams):
+        return load_face_encoder(view)
+    if view.encoder != "tfidf":
+        return load_text_encoder(view)
+    from mer.encoders.text.tfidf import TfidfTextEncoder  # here, because it brings scikit-learn
 
-    def text() -> Encoder[Any]:
-        if params.text.encoder != "tfidf":
-            return load_text_encoder(params.text)
-        from mer.encoders.text.tfidf import TfidfTextEncoder  # here, because it brings scikit-learn
-
-        return TfidfTextEncoder.load(fitted_text)
-
-    return {"audio": audio, "face": lambda: load_face_encoder(params.face), "text": text}
+    return TfidfTextEncoder.load(fitted)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -32,10 +32,10 @@ class EncodeWorker:
     """Loads the encoders of a bundle, once a process."""
 
     made: Provenance
-    modalities: tuple[str, ...]
+    missing: Mapping[str, int]
 
     def setup(self) -> Callable[[Sequence[Raw]], Sequence[Extracted | ClipError]]:
-        return Extractor(self.made, self.modalities)
+        return Extractor(self.made, self.missing)
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,10 @@ def extracted(
 ) -> Generator[tuple[int, Extracted | ClipError]]:
     """Features of each file in order, with its place; faults in place of features."""
     params, faults = predictor.params, dict[int, ClipError]()
-    face = params.face if "face" in predictor.modalities else None
+    face = params.faces if "face" in predictor.modalities else None
     reading = compute.model_copy(update={"workers": compute.workers or min(cores(), max(1, len(sources)))})
     encoding = compute.model_copy(update={"workers": _encoders(compute, len(sources))})
-    worker = (
-        Loaded(predictor.extractor) if encoding.workers == 1 else EncodeWorker(predictor.made, predictor.modalities)
-    )
+    worker = Loaded(predictor.extractor) if encoding.workers == 1 else EncodeWorker(predictor.made, predictor.missing)
     order: list[int] = []
     with (
         closing(map_batches(ReadWorker(params.decode, face), ([one] for one in sources), reading, quiet=True)) as read,

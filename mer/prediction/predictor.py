@@ -7,11 +7,12 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from mer.about import warning
 from mer.errors import ClipError, MerError
-from mer.params import ComputeParams, Params
+from mer.params import ComputeParams, ImportParams, Params
 from mer.prediction.answer import Prediction
 from mer.prediction.source import Source
 from mer.prediction.voting import failed, predictions, stands_alone
@@ -46,21 +47,24 @@ class Predictor:
         {'text': True}
 
     Args:
-        folder: the bundle's.
-        weights: where encoders lie now, by what they encode (`audio`, `face`, `detector`, `text`, `asr`); without it
-            they are looked for in the bundle, then where they were in training.
+        folder: the bundle's, or the file that `mer bundle pack` wrote.
+        weights: where encoders lie now, by the names of their views, `detector` and `asr`; without it they are looked
+            for in the bundle, then where they were in training.
 
     Raises:
         MerError: the bundle is missing, broken or of another version.
     """
 
     def __init__(self, folder: str | Path, weights: Mapping[str, str] | None = None) -> None:
-        self.folder = Path(folder)
+        self._unpacked = _unpacked(Path(folder))
+        self.folder = Path(folder) if self._unpacked is None else Path(self._unpacked.name)
         self.classifier: Bundle = load_classifier(self.folder)
         self.warning = warning(self.classifier.extra)
         """What to know before believing a prediction, in a line; None where nothing speaks against it."""
         self.made: Provenance = read_provenance(self.classifier.extra, self.folder, weights or {})
         self.params: Params = self.made.params
+        if set(self.params.views) != set(self.classifier.view.standardisers):
+            raise MerError(f"{self.folder}: its views are not those that its params name: train it again")
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -68,9 +72,21 @@ class Predictor:
         return self.classifier.classes
 
     @property
-    def modalities(self) -> tuple[str, ...]:
+    def views(self) -> tuple[str, ...]:
         """What the bundle looks at."""
         return tuple(self.classifier.view.standardisers)
+
+    @property
+    def missing(self) -> dict[str, int]:
+        """Views that were imported, and their widths: nothing here can make them of a new file."""
+        views, fitted = self.params.views, self.classifier.view.standardisers
+        return {name: len(fitted[name].mean) for name in self.views if isinstance(views[name], ImportParams)}
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Modalities of the views that are made of a new file."""
+        of = self.params.views
+        return tuple(dict.fromkeys(of[name].modality for name in self.views if name not in self.missing))
 
     @property
     def by_group(self) -> bool:
@@ -82,7 +98,7 @@ class Predictor:
         """The encoders; a `MerError` names one that is missing, or is another than in training."""
         from mer.prediction.extractor import Extractor  # here, so that loading waits for no encoder
 
-        return Extractor(self.made, self.modalities)
+        return Extractor(self.made, self.missing)
 
     def ready(self) -> Predictor:
         """Load and check the encoders now."""
@@ -153,6 +169,17 @@ class Predictor:
         by_number = {number: prediction for (number, _), prediction in zip(good, voted, strict=True)}
         for number, one in found:
             yield number, failed(sources[number], one) if isinstance(one, ClipError) else by_number[number]
+
+
+def _unpacked(path: Path) -> TemporaryDirectory[str] | None:
+    """A packed bundle in a folder that goes with who holds it; None where `path` is no file."""
+    if not path.is_file():
+        return None
+    from mer.prediction.packing import unpack
+
+    folder = TemporaryDirectory(prefix="mer-")
+    unpack(path, folder.name)
+    return folder
 
 
 def _as_many(values: Sequence[str | None] | None, files: Sequence[str], name: str) -> Sequence[str | None]:

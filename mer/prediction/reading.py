@@ -11,7 +11,7 @@ from mer.encoders.face.cropper import FaceCropper
 from mer.errors import ClipError
 from mer.media.record import MediaRecord
 from mer.media.sandbox import Sandbox
-from mer.params import DecodeParams, FaceParams
+from mer.params import CropParams, DecodeParams
 from mer.prediction.extractor import Raw, raw_of
 from mer.prediction.source import Source
 
@@ -32,7 +32,7 @@ class ReadWorker:
     """
 
     decode: DecodeParams
-    face: FaceParams | None
+    face: CropParams | None
     isolated = True
 
     def setup(self) -> ReadWork:

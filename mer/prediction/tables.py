@@ -27,19 +27,19 @@ NOT_OURS = "not a table that `mer predict` wrote with this bundle; name another 
 
 
 class Columns:
-    """The columns of a bundle's tables: `p_<class>`, whether each modality is there, and what a row was made of.
+    """The columns of a bundle's tables: `p_<class>`, whether each view is there, and what a row was made of.
 
     `transient` is true where the machine was at fault, or a limit met: such rows are done again. `bundle` says which
     bundle made the row.
     """
 
-    def __init__(self, classes: Sequence[str], modalities: Sequence[str], bundle: str) -> None:
-        self.classes, self.modalities, self.bundle = tuple(classes), tuple(modalities), bundle
+    def __init__(self, classes: Sequence[str], views: Sequence[str], bundle: str) -> None:
+        self.classes, self.views, self.bundle = tuple(classes), tuple(views), bundle
         self.names = (
             "path",
             "label",
             *(f"p_{name}" for name in classes),
-            *(f"has_{name}" for name in modalities),
+            *(f"has_{name}" for name in views),
             *("group", "transcript", "seconds", "error", "transient", "bundle"),
         )
 
@@ -48,7 +48,7 @@ class Columns:
         known = rounded(prediction.probabilities)
         row: dict[str, Any] = {"path": prediction.path, "label": prediction.label}
         row |= {f"p_{name}": known.get(name) for name in self.classes}
-        row |= {f"has_{name}": prediction.modalities.get(name) for name in self.modalities}
+        row |= {f"has_{name}": prediction.modalities.get(name) for name in self.views}
         row |= {"group": prediction.group, "transcript": prediction.transcript or None}
         row |= {"seconds": round(prediction.seconds, 3), "error": prediction.error}
         return row | {"transient": prediction.transient, "bundle": self.bundle}
@@ -199,7 +199,7 @@ class Table:
 
         kinds = {
             **{f"p_{name}": pa.float64() for name in self.columns.classes},
-            **{f"has_{name}": pa.bool_() for name in self.columns.modalities},
+            **{f"has_{name}": pa.bool_() for name in self.columns.views},
             "seconds": pa.float64(),
             "transient": pa.bool_(),
         }

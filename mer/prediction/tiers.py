@@ -3,9 +3,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
@@ -16,6 +13,7 @@ from xml.etree import ElementTree
 from mer.errors import MerError
 from mer.machine import explain
 from mer.prediction.answer import rounded
+from mer.prediction.forms import csv_bytes, line_bytes, parquet_bytes
 
 if TYPE_CHECKING:
     from mer.prediction.timeline import Utterance
@@ -146,25 +144,15 @@ def _row(one: Utterance, classes: Sequence[str], modalities: Sequence[str]) -> d
 
 
 def _csv(found: Sequence[Utterance], media: str) -> bytes:
-    table = rows(found)
-    file = io.StringIO(newline="")
-    writer = csv.DictWriter(file, list(table[0]) if table else ["path", "start", "end"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(table)
-    return file.getvalue().encode()
+    return csv_bytes(rows(found), ("path", "start", "end"))
 
 
 def _lines(found: Sequence[Utterance], media: str) -> bytes:
-    return "".join(json.dumps(one.as_dict(), ensure_ascii=False) + "\n" for one in found).encode()
+    return line_bytes([one.as_dict() for one in found])
 
 
 def _parquet(found: Sequence[Utterance], media: str) -> bytes:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    file = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows(found)), file)
-    return file.getvalue()
+    return parquet_bytes(rows(found))
 
 
 def _told(found: Sequence[Utterance]) -> list[Utterance]:

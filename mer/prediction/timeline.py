@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import groupby
@@ -138,9 +138,9 @@ def _light(one: Extracted) -> Extracted:
     return Extracted(one.features, one.transcript, one.source, one.words, one.seconds, None, one.notes, one.transient)
 
 
-def _raws(predictor: Predictor, source: Source, cut: Sequence[Span], spool: BinaryIO) -> Iterator[Raw]:
+def _raws(predictor: Predictor, source: Source, cut: Sequence[Span], spool: BinaryIO) -> Generator[Raw]:
     params = predictor.params
-    cropper = FaceCropper(params.face) if "face" in predictor.modalities else None
+    cropper = FaceCropper(params.faces) if "face" in predictor.modalities else None
     frames = _frames(predictor, source, cut) if cropper is not None and params.decode.frames else iter(())
     pending = next(frames, None)
     for number, span in enumerate(cut):

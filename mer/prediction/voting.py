@@ -41,11 +41,23 @@ def predictions(bundle: Bundle, sources: Sequence[Source], found: Sequence[Extra
     else:
         groups = [TOGETHER if source.group is None else source.group for source in sources]
         votes = bundle.votes(features, present, np.array(groups, object))
-    alone = votes.by_modality(names)
+    views = bundle.view.views
+    parts = {**views.by_modality, **views.single}
+    alone = votes.by_part(list(parts))
     return [
-        _prediction(bundle, source, one, votes, alone, i)
+        _prediction(bundle, source, one, votes, _there(alone, parts, names, one), i)
         for i, source, one in zip(count(), sources, found, strict=False)
     ]
+
+
+def _there(
+    alone: Mapping[str, NDArray[np.float32]],
+    parts: Mapping[str, Sequence[int]],
+    names: Sequence[str],
+    one: Extracted,
+) -> dict[str, NDArray[np.float32]]:
+    """Of the parts alone, those of which a clip has a view."""
+    return {part: of for part, of in alone.items() if any(one.features[names[place]].ok for place in parts[part])}
 
 
 def failed(source: Source, error: ClipError) -> Prediction:
@@ -105,7 +117,7 @@ def _prediction(
         max(probabilities, key=probabilities.__getitem__),
         probabilities,
         modalities,
-        by_modality={name: by_class(of[row]) for name, of in alone.items() if modalities[name]},
+        by_modality={name: by_class(of[row]) for name, of in alone.items()},
         experts={
             name: by_class(votes.own[e, row]) for e, name in enumerate(votes.experts) if bool(votes.seeing[e, row])
         },

@@ -26,6 +26,7 @@ from mer.learning.tensors import read_tensors, write_tensors
 from mer.model.combinatorial import CombinatorialContrast, retrieval_at_1
 from mer.model.mrccl import Encoders
 from mer.model.noise import add_noise, alpha_bar
+from mer.model.views import Views, hide_views, presence
 from mer.params import ModelParams, Params, PretrainParams
 from mer.pretraining.batches import make_batches
 
@@ -54,7 +55,7 @@ class Pretrained:
     @property
     def modalities(self) -> tuple[str, ...]:
         """Names of the modalities, in order."""
-        return tuple(self.views[0].standardisers)
+        return self.views[0].views.modalities
 
     def save(self, path: str | Path) -> None:
         """Write weights, standardisers and model parameters to one safetensors file."""
@@ -78,7 +79,7 @@ def load_pretrained(path: str | Path) -> Pretrained:
         model = ModelParams.model_validate(about["model"])
         settings = PretrainParams.model_validate(about["pretrain"])
         views = views_from(tensors, about["views"])
-        encoders = encoders_from(tensors, "encoders.", views[0].widths, model)
+        encoders = encoders_from(tensors, "encoders.", views[0].views, model)
     return Pretrained(views, encoders, model, settings)
 
 
@@ -93,7 +94,8 @@ def view_tensors(views: tuple[View, ...]) -> tuple[dict[str, Tensor], list[dict[
             parts["guess.centroids"] = torch.from_numpy(view.guess.centroids)
         tensors |= {f"view.{i}.{name}": value for name, value in parts.items()}
         guess = None if view.guess is None else view.guess.modality
-        about.append({"name": view.name, "modalities": list(view.standardisers), "guess": guess})
+        whose = {name: view.modality.get(name, name) for name in view.standardisers}
+        about.append({"name": view.name, "modality": list(whose.items()), "guess": guess})
     return tensors, about
 
 
@@ -107,25 +109,24 @@ def views_from(tensors: Mapping[str, Tensor], about: list[dict[str, Any]]) -> tu
         if one["guess"] is not None:
             fitted = standardisers_from(own, ["guess"])["guess"]
             guess = SpeakerGuess(one["guess"], fitted, own["guess.centroids"].numpy())
-        views.append(View(one["name"], standardisers_from(own, one["modalities"]), guess))
+        whose = dict(one["modality"])
+        views.append(View(one["name"], standardisers_from(own, list(whose)), guess, whose))
     return tuple(views)
 
 
-def encoders_from(
-    tensors: Mapping[str, Tensor], prefix: str, widths: Mapping[str, int], model: ModelParams
-) -> Encoders | None:
+def encoders_from(tensors: Mapping[str, Tensor], prefix: str, views: Views, model: ModelParams) -> Encoders | None:
     """Encoders from tensors whose names start with `prefix`; None where there are none."""
     own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
     if not own:
         return None
-    encoders = make_encoders(widths, model)
+    encoders = make_encoders(views, model)
     encoders.load_state_dict(own)
     return encoders.requires_grad_(False)
 
 
-def make_encoders(widths: Mapping[str, int], model: ModelParams) -> Encoders:
+def make_encoders(views: Views, model: ModelParams) -> Encoders:
     """Untrained encoders; the caller seeds torch."""
-    return Encoders(widths, model.width, model.blocks, model.heads)
+    return Encoders(views, model.width, model.blocks, model.heads)
 
 
 def pretrain(features: FeatureSet, params: Params) -> Pretrained:
@@ -150,13 +151,16 @@ def pretrain(features: FeatureSet, params: Params) -> Pretrained:
 
 def standardised_views(features: FeatureSet, params: Params) -> tuple[View, ...]:
     """A view for each way of standardising: `group` only where some clip's group is known, and a guess for each
-    modality and number of speakers."""
+    modality (by its first view, so that more views are no more ways) and number of speakers."""
     model, views = params.model, []
+    first = {features.modality_of(name): name for name in reversed(features.views)}
     known = any(name is not None for name in features.groups)
     for way in model.normalise:
         if way == "guessed":
             views += [
-                _guessed(features, name, number, params) for name in features.features for number in model.speakers
+                _guessed(features, first[name], number, params)
+                for name in features.modalities
+                for number in model.speakers
             ]
         elif way == "corpus" or known:
             views.append(View(way, {}))
@@ -174,7 +178,8 @@ def _fitted(features: FeatureSet, view: View, model: ModelParams) -> View:
         name: fit_standardiser(x, features.present[name], model.components, codes, guessed=guessed, whiten=model.whiten)
         for name, x in features.features.items()
     }
-    return replace(view, standardisers=standardisers)
+    whose = {name: features.modality_of(name) for name in standardisers}
+    return replace(view, standardisers=standardisers, modality=whose)
 
 
 def _train(features: FeatureSet, views: tuple[View, ...], params: Params) -> tuple[Encoders, list[dict[str, float]]]:
@@ -184,7 +189,7 @@ def _train(features: FeatureSet, views: tuple[View, ...], params: Params) -> tup
     views = views[: settings.epochs]
     clips = (features.features, features.present, features.groups)
     first = views[0].inputs(*clips, device)
-    encoders = make_encoders(views[0].widths, params.model).to(device)
+    encoders = make_encoders(views[0].views, params.model).to(device)
     contrast = CombinatorialContrast(
         encoders.modalities, params.model.width, settings.objective, settings.temperature, settings.learn_temperature
     ).to(device)
@@ -196,7 +201,7 @@ def _train(features: FeatureSet, views: tuple[View, ...], params: Params) -> tup
     parameters = [p for p in (*encoders.parameters(), *contrast.parameters()) if p.requires_grad]
     optimiser = torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=settings.weight_decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.epochs * batches)
-    noise = _Noise(settings)
+    noise, hidden = _Noise(settings), torch.Generator().manual_seed(stream_seed(settings.seed, "hidden views"))
     curve = [{"epoch": 0.0, **_retrieval(encoders, first.take(held_out))}]
     best, best_score, best_epoch = copy.deepcopy(encoders), _mean_retrieval(curve[0]), 0
     for epoch in range(1, settings.epochs + 1):
@@ -205,7 +210,11 @@ def _train(features: FeatureSet, views: tuple[View, ...], params: Params) -> tup
         sums = torch.zeros(len(contrast.log_temperature), device=device)
         for rows in make_batches(train, speakers, settings.batch_size, order):
             batch = inputs.take(rows)
-            terms = contrast(encoders, batch.features, noise(batch.features), batch.present)
+            present = batch.present
+            if params.model.view_dropout:
+                kept = torch.rand(present.shape, generator=hidden) >= params.model.view_dropout
+                present = hide_views(present, encoders.views, kept.to(device))
+            terms = contrast(encoders, batch.features, noise(batch.features), present)
             optimiser.zero_grad()
             _total(terms, contrast, settings).backward()
             optimiser.step()
@@ -256,11 +265,13 @@ def _total(terms: Tensor, contrast: CombinatorialContrast, settings: PretrainPar
 @torch.no_grad()
 def _retrieval(encoders: Encoders, held_out: Inputs) -> dict[str, float]:
     """Retrieval@1 between each two modalities, among the held-out clips that have both."""
-    h = dict(zip(encoders.modalities, encoders(held_out.features), strict=True)) if len(held_out) else {}
+    found = encoders(held_out.features, held_out.present) if len(held_out) else []
+    h = dict(zip(encoders.modalities, found, strict=True)) if len(held_out) else {}
+    there = presence(held_out.present, list(encoders.views.by_modality.values()))
     rates: dict[str, Any] = {}
     for query, key, name in RETRIEVALS:
         if query in encoders.modalities and key in encoders.modalities:
-            both = held_out.present[:, [encoders.modalities.index(query), encoders.modalities.index(key)]].all(dim=1)
+            both = there[:, [encoders.modalities.index(query), encoders.modalities.index(key)]].all(dim=1)
             rates[name] = retrieval_at_1(h[query][both], h[key][both]) if h else float("nan")
     return rates
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from mer.learning.inputs import Inputs
 from mer.learning.seeds import stream, stream_seed
 from mer.model.noise import alpha_bar, noise_parts
+from mer.model.views import Views, hide_views
 from mer.params import Params, SelfTrainParams
 from mer.self_training.sampling import batch_order, repeats, unlabeled_slots
 
@@ -46,8 +47,9 @@ class LearningSet:
 
 @dataclass(frozen=True)
 class Batch:
-    """One step of S members: `features` [S, B, D_m] a modality, `present` [S, B, M], `targets` [S, B, C], `weights`
-    [S, B], and `keep` [S, B, M, W], dropout's factors on encodings, or None."""
+    """One step of S members: `features` [S, B, D] an input (a view, or a modality that is encoded already), `present`
+    [S, B, inputs], `targets` [S, B, C], `weights` [S, B], and `keep` [S, B, M, W], dropout's factors on encodings, or
+    None."""
 
     features: list[Tensor]
     present: Tensor
@@ -64,6 +66,7 @@ class Batches:
         sources: the inputs of all clips, in each way that a member may see them.
         classes: C.
         params: `self_train`, `model`, and the noise of `pretrain` are read.
+        views: what the inputs are; None where they are modalities, encoded already.
         on_features: dropout hides features, not what encoders make of them.
     """
 
@@ -73,10 +76,13 @@ class Batches:
         sources: Sequence[Inputs],
         classes: int,
         params: Params,
+        views: Views | None = None,
         *,
         on_features: bool = False,
     ) -> None:
         self.settings, self.model, self.sources = params.self_train, params.model, sources
+        self.views = views if params.model.view_dropout else None
+        self.encodings = sources[0].present.shape[1] if views is None else len(views.modalities)
         self.on_features = on_features
         self.device = sources[0].present.device
         drawn = [_draw(one, classes, self.settings) for one in sets]
@@ -94,6 +100,7 @@ class Batches:
         seed = self.settings.seed
         self.generators = [torch.Generator().manual_seed(stream_seed(seed, "dropout", one)) for one in seeds]
         self.noise_generators = [torch.Generator().manual_seed(stream_seed(seed, "noise", one)) for one in seeds]
+        self.view_generators = [torch.Generator().manual_seed(stream_seed(seed, "hidden views", one)) for one in seeds]
         self.kind = params.pretrain.noise
         alpha = alpha_bar(
             params.pretrain.schedule,
@@ -106,14 +113,24 @@ class Batches:
     def __call__(self, step: int) -> Batch:
         """The batch of one step; steps are asked for in order."""
         features, present = self._gather(self.rows[step])
+        if self.views is not None:
+            present = self._with_hidden(present)
+            features = [x * present[..., v, None] for v, x in enumerate(features)]
         if self.settings.noisy and self.noisy.any():
             features = [self._with_noise(x) * present[..., m, None] for m, x in enumerate(features)]
         if self.on_features:
             keep = None
             features = [x * self._kept(x.shape[1:]) for x in features]
         else:
-            keep = self._kept((*present.shape[1:], self.model.width))
+            keep = self._kept((present.shape[1], self.encodings, self.model.width))
         return Batch(features, present, self.targets[step], self.weights[step], keep)
+
+    def _with_hidden(self, present: Tensor) -> Tensor:
+        """View dropout on [S, B, V]: members of one seed draw the same, whatever their clips have."""
+        assert self.views is not None
+        share, views = self.model.view_dropout, self.views
+        drawn = [torch.rand(present.shape[1:], generator=generator) >= share for generator in self.view_generators]
+        return hide_views(present, views, self._of_seed(drawn))
 
     def _kept(self, shape: Sequence[int]) -> Tensor:
         """Dropout's factors [S, *shape], zero or 1 / (1 - dropout)."""

@@ -23,7 +23,7 @@ from mer.params import ModelParams, Params, parse_params
 from mer.pretraining.pretrain import encoders_from, make_encoders, view_tensors, views_from
 from mer.self_training.classifier import heads_of, make_classifier
 from mer.self_training.ensemble import mean_logits
-from mer.self_training.floor import columns, floor_names, seen_by
+from mer.self_training.floor import columns, floor_parts
 from mer.self_training.linear import Linear
 from mer.self_training.members import Members
 from mer.self_training.voting import STUDENTS, Vote, expert_presence
@@ -40,11 +40,11 @@ class Votes:
     seeing: NDArray[np.bool_]
     probabilities: NDArray[np.float32]
 
-    def by_modality(self, modalities: Sequence[str]) -> dict[str, NDArray[np.float32]]:
-        """The weighted mean [N, C] of the experts that see one modality alone; zeros where that is absent. Where their
-        weights are all zero, each counts the same."""
+    def by_part(self, parts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """The weighted mean [N, C] of the experts that see one part alone, a modality or a view; zeros where that is
+        absent. Where their weights are all zero, each counts the same."""
         found = {}
-        for name in modalities:
+        for name in parts:
             rows = [e for e, expert in enumerate(self.experts) if expert.rpartition(" ")[2] == name]
             if not rows:
                 continue
@@ -58,7 +58,7 @@ class Votes:
 class Bundle:
     """Experts that vote on new clips.
 
-    `view` is how clips are standardised. `linear` are the floor's experts: on all modalities and on each alone.
+    `view` is how clips are standardised. `linear` are the floor's experts: see `mer.self_training.floor.floor_parts`.
     `members` are those of each family and round, one
     or more seeds; `frozen` the encoders of families that have none of their own. `extra` is the caller's own: how the
     features were extracted, for one.
@@ -87,8 +87,8 @@ class Bundle:
         """Class probabilities of N clips.
 
         Args:
-            features: float32 [N, D] of every modality that the model knows; others are not looked at.
-            present: bool [N] a modality.
+            features: float32 [N, D] of every view that the model knows; others are not looked at.
+            present: bool [N] a view.
             groups: names [N] (None where unknown), used where the view standardises within groups; the statistics of a
                 group are those of its clips in this call.
 
@@ -96,7 +96,7 @@ class Bundle:
             float32 [N, C], in the order of `classes`.
 
         Raises:
-            MerError: a modality is missing or has another width than in training.
+            MerError: a view is missing or has another width than in training.
         """
         return self.votes(features, present, groups).probabilities
 
@@ -123,28 +123,26 @@ class Bundle:
 
     @property
     def experts(self) -> tuple[str, ...]:
-        """`<family> <modality or fused>` of each expert, in the order of the vote's weights."""
-        modalities = tuple(self.view.standardisers)
-        heads = heads_of(self.model.kind, modalities)
-        floor = floor_names(modalities) if self.linear else ()
-        names: list[str] = []
+        """`<family> <part>` of each expert, in the order of the vote's weights; a part is a modality, one of several
+        views of it (`<modality>/<view>`), or `fused`."""
+        views = self.view.views
+        names = list(floor_parts(views)) if self.linear else []
         seen: set[str] = set()
         for family, _ in self.members:  # of a family that comes again, the later members are a round's students
-            names += [f"{family}{STUDENTS * (family in seen)} {head}" for head in heads]
+            names += [f"{family}{STUDENTS * (family in seen)} {part}" for part in heads_of(family, views)]
             seen.add(family)
-        return (*floor, *names)
+        return tuple(names)
 
     def _votes(self, inputs: Inputs) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]]:
         """Of some clips: what each expert says, [E, n, C]; which sees something, [E, n]; and the vote, [n, C]."""
-        parts = seen_by(len(inputs.features)) if self.linear else []
+        views = self.view.views
+        parts = list(floor_parts(views).values()) if self.linear else []
         logits = [expert.logits(columns(inputs, part)).cpu() for expert, part in zip(self.linear, parts, strict=True)]
-        heads = 0
         for family, members in self.members:
             found = members.logits(encode(self.frozen[family], inputs) if family in self.frozen else inputs)
-            heads = found.shape[2]
             logits.append(mean_logits(found).cpu())
-        present = expert_presence(inputs.present.cpu(), bool(self.linear), len(self.members), heads)
-        stacked = torch.cat(logits)
+            parts += heads_of(family, views).values()
+        stacked, present = torch.cat(logits), expert_presence(inputs.present.cpu(), parts)
         return self.vote.calibrated(stacked).numpy(), present.numpy(), self.vote(stacked, present).numpy()
 
     def save(self, folder: str | Path) -> None:
@@ -203,7 +201,7 @@ def _assembled(about: Mapping[str, Any], tensors: Mapping[str, Tensor], source: 
     frozen = {
         family: encoders
         for family in about["members"]
-        if (encoders := encoders_from(tensors, f"frozen.{family}.", view.widths, params.model)) is not None
+        if (encoders := encoders_from(tensors, f"frozen.{family}.", view.views, params.model)) is not None
     }
     members = [
         (family, _members(_part(tensors, f"members.{i}."), family, view, params, len(classes), family in frozen))
@@ -224,7 +222,7 @@ def _assembled(about: Mapping[str, Any], tensors: Mapping[str, Tensor], source: 
 def _try(bundle: Bundle) -> None:
     """Predict a clip whose features are all zero: parts that do not fit each other raise here, or give no numbers."""
     standardisers = bundle.view.standardisers
-    if set(standardisers) != set(bundle.model.modalities):
+    if set(bundle.view.views.modalities) != set(bundle.model.modalities):
         raise ValueError("its modalities are not those of its params")
     features = {name: np.zeros((1, len(fitted.mean)), np.float32) for name, fitted in standardisers.items()}
     model = bundle.model.model_copy(update={"device": "cpu"})  # a bundle may be told of where there is no GPU
@@ -239,7 +237,7 @@ def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def _members(stack: dict[str, Tensor], family: str, view: View, params: Params, classes: int, frozen: bool) -> Members:
-    encoders = make_encoders(view.widths, params.model) if family.startswith("mrccl") and not frozen else None
-    architecture = make_classifier(family, params, view.widths, classes, encoders).requires_grad_(False)
+    encoders = make_encoders(view.views, params.model) if family.startswith("mrccl") and not frozen else None
+    architecture = make_classifier(family, params, view.views, classes, encoders).requires_grad_(False)
     stack = {name: stack[name] for name in architecture.state_dict()}
     return Members(architecture, stack, np.zeros((len(next(iter(stack.values()))), 0)))

@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from mer.learning.inputs import Inputs, encode
 from mer.learning.seeds import stream_seed
 from mer.model.mrccl import Encoders
+from mer.model.views import Parts, Views
 from mer.params import Params
 from mer.pretraining.pretrain import make_encoders
 from mer.self_training.batches import LearningSet, Targets
 from mer.self_training.chains import Chain, CrossFitting
-from mer.self_training.classifier import make_classifier
+from mer.self_training.classifier import heads_of, make_classifier
 from mer.self_training.members import Members, train_members
 
 
@@ -27,7 +28,7 @@ class Family:
     made them of the features, None where members have encoders of their own, or none; `start` those to start from."""
 
     name: str
-    widths: Mapping[str, int]
+    inputs: Views
     views: Mapping[int, Inputs]
     start: Encoders | None
     frozen: Encoders | None
@@ -38,18 +39,23 @@ class Family:
         """An untrained member; the caller seeds torch."""
         encoders = self.start
         if self.name.startswith("mrccl") and self.frozen is None and encoders is None:
-            encoders = make_encoders(self.widths, self.params.model)
-        return make_classifier(self.name, self.params, self.widths, self.classes, encoders)
+            encoders = make_encoders(self.inputs, self.params.model)
+        return make_classifier(self.name, self.params, self.inputs, self.classes, encoders)
+
+    @property
+    def heads(self) -> Parts:
+        """Names of a member's heads, and the places of the views that they see."""
+        return heads_of(self.name, self.inputs)
 
 
 def make_families(
-    views: Mapping[int, Inputs], widths: Mapping[str, int], encoders: Encoders | None, params: Params, classes: int
+    views: Mapping[int, Inputs], inputs: Views, encoders: Encoders | None, params: Params, classes: int
 ) -> list[Family]:
     """The families that `model.kind` and `self_train.families` name.
 
     Args:
         views: the clips in every view that some chain takes.
-        widths: modality -> columns.
+        inputs: the views of the clips, with their columns.
         encoders: the pretrained ones; without any, MR-CCL's members start from random ones.
         params: `model` and `self_train` are read.
         classes: C.
@@ -57,7 +63,7 @@ def make_families(
     if params.model.kind == "logistic":
         return []
     if params.model.kind != "mrccl":
-        return [Family(params.model.kind, widths, views, None, None, classes, params)]
+        return [Family(params.model.kind, inputs, views, None, None, classes, params)]
     names: list[str] = list(params.self_train.families)
     if encoders is None:
         names = list(dict.fromkeys(name.replace("mrccl-from-scratch", "mrccl") for name in names))
@@ -65,13 +71,13 @@ def make_families(
     for name in names:
         start = encoders if name == "mrccl" else None
         if name == "linear" or params.self_train.encoder_learning_rate:
-            families.append(Family(name, widths, views, start, None, classes, params))
+            families.append(Family(name, inputs, views, start, None, classes, params))
             continue
         if start is None:
             torch.manual_seed(stream_seed(params.self_train.seed, "frozen", name))
-            start = make_encoders(widths, params.model).requires_grad_(False)
-        seen = {view: encode(start, inputs) for view, inputs in views.items()}
-        families.append(Family(name, widths, seen, None, start, classes, params))
+            start = make_encoders(inputs, params.model).requires_grad_(False)
+        seen = {view: encode(start, own) for view, own in views.items()}
+        families.append(Family(name, inputs, seen, None, start, classes, params))
     return families
 
 

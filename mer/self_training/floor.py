@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mer.learning.inputs import Inputs
+from mer.model.views import Parts, Views
 from mer.self_training.calibration import calibrate, log_likelihood, log_shares
 from mer.self_training.chains import Chain, CrossFitting
 from mer.self_training.linear import Linear, fit_linear
@@ -25,7 +25,7 @@ SAFE = STRENGTHS.index((1e-2, 1.0))
 """Taken where evidence is missing or does not tell."""
 
 FLOOR, PLAIN = "logistic", "logistic-plain"
-"""Names of the experts whose strength is chosen, and of the one on all modalities that is as anyone would fit it."""
+"""Names of the experts whose strength is chosen, and of the one on all views that is as anyone would fit it."""
 
 PLAIN_STRENGTH = STRENGTHS.index((1e-2, 0.0))
 
@@ -78,12 +78,13 @@ class Choice:
 
 
 class Floor:
-    """Linear experts on some columns of the clips: all modalities together (`fused`) and each alone.
+    """Linear experts on some columns of the clips: all together (`fused`), each modality alone, and each view of a
+    modality that has several.
 
     Args:
         views: all clips in each view that some chain takes.
         view_of: the view of each chain that predicts.
-        modalities: names, in the order of the inputs.
+        inputs: the views of the clips, with their columns.
         fit: the labeled clips.
         classes: C.
         caution: how many standard errors better than the safe choice another strength must be.
@@ -93,33 +94,34 @@ class Floor:
         self,
         views: Mapping[int, Inputs],
         view_of: Mapping[Chain, int],
-        modalities: Sequence[str],
+        inputs: Views,
         fit: CrossFitting,
         classes: int,
         caution: float,
     ) -> None:
-        self.views, self.view_of, self.modalities = views, view_of, modalities
+        self.views, self.view_of, self.parts = views, view_of, floor_parts(inputs)
+        self.blocks = list(self.parts.values())[1:]
         self.fit, self.classes, self.caution = fit, classes, caution
         self.place = {chain: i for i, chain in enumerate(view_of)}
         learned = np.stack([fit.learned(chain) for chain in view_of])
         self.fitted = {
             view: [
                 fit_linear(columns(inputs.take(fit.rows), part), fit.labels, learned, STRENGTHS, classes)
-                for part in blocks(len(modalities))
+                for part in self.blocks
             ]
             for view, inputs in views.items()
         }
         self._choices: dict[Chain, Choice] = {}
 
-    @cached_property
+    @property
     def names(self) -> tuple[str, ...]:
-        """`<family> <modality or fused>` of each expert."""
-        return floor_names(self.modalities)
+        """`<family> <part>` of each expert."""
+        return tuple(self.parts)
 
     def logits(self, chain: Chain, rows: NDArray[np.int64], choice: Choice) -> Tensor:
         """What the chain's experts say of some clips in the view and at the strengths of a choice, [E, n, C]."""
-        own, parts = self.views[choice.view].take(rows), seen_by(len(self.modalities))
-        experts = zip(self.weights(chain, choice), parts, strict=True)
+        own = self.views[choice.view].take(rows)
+        experts = zip(self.weights(chain, choice), self.parts.values(), strict=True)
         return torch.cat([expert.logits(columns(own, part)) for expert, part in experts])
 
     def weights(self, chain: Chain, choice: Choice) -> list[Linear]:
@@ -133,14 +135,14 @@ class Floor:
         another is better by `caution` standard errors of the clips' log-likelihoods."""
         if chain not in self._choices:
             deciding = [one for one in self.fit.deciding(chain) if one[0] in self.place]
-            blocks_ = range(len(blocks(len(self.modalities))))
-            chosen = [self._strength(chain, block, deciding) if deciding else SAFE for block in blocks_]
+            blocks = range(len(self.blocks))
+            chosen = [self._strength(chain, block, deciding) if deciding else SAFE for block in blocks]
             self._choices[chain] = Choice(self.view_of[chain], (PLAIN_STRENGTH, *chosen))
         return self._choices[chain]
 
     def _strength(self, chain: Chain, block: int, deciding: Sequence[tuple[Chain, NDArray[np.int64]]]) -> int:
         view = self.view_of[chain]
-        inputs, part = self.views[view], blocks(len(self.modalities))[block]
+        inputs, part = self.views[view], self.blocks[block]
         fitted, number = self.fitted[view][block], len(STRENGTHS)
         logits, present = [], []
         for one, places in deciding:
@@ -160,21 +162,13 @@ class Floor:
         return Linear(fitted.weight[at : at + 1], fitted.bias[at : at + 1])
 
 
-def floor_names(modalities: Sequence[str]) -> tuple[str, ...]:
-    """`<family> <modality or fused>` of the floor's experts, in the order of `seen_by`."""
-    parts = ("fused", *modalities) if len(modalities) > 1 else tuple(modalities)
-    return (f"{PLAIN} fused", *(f"{FLOOR} {part}" for part in parts))
-
-
-def seen_by(modalities: int) -> list[list[int]]:
-    """Which modalities (places) each expert of the floor sees: the plain one all, then as `blocks`."""
-    return [list(range(modalities)), *blocks(modalities)]
-
-
-def blocks(modalities: int) -> list[list[int]]:
-    """Which modalities (places) each linear expert of a family sees: all, then each alone."""
-    every = list(range(modalities))
-    return [every, *([i] for i in every)] if modalities > 1 else [every]
+def floor_parts(views: Views) -> Parts:
+    """`<family> <part>` of each expert of the floor, and the places of the views that it sees: the plain one all, then
+    all, each modality, and each of several views of a modality."""
+    parts = {**views.modality_parts, **views.single}
+    if "fused" in parts:
+        parts = {"fused": parts.pop("fused"), **parts}
+    return {f"{PLAIN} fused": views.all, **{f"{FLOOR} {name}": places for name, places in parts.items()}}
 
 
 def calibrated_scores(logits: Tensor, labels: NDArray[np.int64], log_prior: Tensor, expected: Tensor) -> Tensor:
@@ -197,5 +191,5 @@ def best_choice(scores: Tensor, safe: int, caution: float) -> int:
 
 
 def columns(inputs: Inputs, part: Sequence[int]) -> Tensor:
-    """The columns of some modalities side by side, [N, D]."""
+    """The columns of some views side by side, [N, D]."""
     return torch.cat([inputs.features[i] for i in part], dim=1)

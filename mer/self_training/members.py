@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from mer.errors import MerError
 from mer.learning.inputs import Inputs
 from mer.learning.seeds import stream_seed
 from mer.model.mrccl import Heads, LinearHeads
-from mer.model.voting import head_presence
+from mer.model.views import presence
 from mer.params import Params, SelfTrainParams
 from mer.self_training.batches import Batch, Batches, LearningSet
 
@@ -60,10 +61,12 @@ class Members:
     @torch.no_grad()
     def logits(self, inputs: Inputs) -> Tensor:
         """Every member's logits of every clip: [members, N, heads, C]."""
-        every = _every(self.architecture, shared=True)
         starts = range(0, max(1, len(inputs)), ROWS)
-        parts = [inputs[start : start + ROWS] for start in starts]
-        return torch.cat([every(self.stack, part.features, part.present, None) for part in parts], dim=1)
+        return torch.cat([self.forward(inputs[start : start + ROWS]) for start in starts], dim=1)
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        """As `logits`, of all clips at once."""
+        return _every(self.architecture, shared=True)(self.stack, inputs.features, inputs.present, None)
 
 
 def train_members(
@@ -111,14 +114,15 @@ def _train_stack(
     models = [model.to(device) for model in models]
     stack, _ = stack_module_state(models)
     optimiser = _optimiser(stack, settings)
-    batches = Batches(sets, sources, classes, params, on_features=isinstance(models[0], LinearHeads))
+    views = getattr(models[0], "views", None)
+    batches = Batches(sets, sources, classes, params, views, on_features=isinstance(models[0], LinearHeads))
     shift = torch.from_numpy(np.stack([_log_prior(one, classes, settings) for one in sets])).to(device)
     every = _every(models[0], shared=False)
     window, observed, losses = torch.zeros(len(sets), device=device), max(1, settings.steps // OBSERVED), []
     for step in range(settings.steps):
         batch = batches(step)
         logits = every(stack, batch.features, batch.present, batch.keep)  # [S, B, heads, C]
-        loss = member_losses(logits + shift[:, None, None], batch)
+        loss = member_losses(logits + shift[:, None, None], batch, cast(Sequence[Sequence[int]], models[0].sees))
         for value in stack.values():
             value.grad = None
         loss.sum().backward()
@@ -137,11 +141,11 @@ def _train_stack(
     return Members(models[0].requires_grad_(False), values, np.stack(losses, axis=1))
 
 
-def member_losses(logits: Tensor, batch: Batch) -> Tensor:
+def member_losses(logits: Tensor, batch: Batch, sees: Sequence[Sequence[int]]) -> Tensor:
     """Weighted cross-entropy of every member's batch, averaged over the heads that see something: [S, B, heads, C] to
-    [S]. Targets are probabilities [S, B, C], one for the class of a labeled clip."""
+    [S]. Targets are probabilities [S, B, C], one for the class of a labeled clip; `sees` has each head's inputs."""
     entropy = -(batch.targets[:, :, None] * logits.log_softmax(dim=-1)).sum(dim=-1)  # [S, B, heads]
-    seeing = head_presence(batch.present, logits.shape[2]).to(batch.weights)
+    seeing = presence(batch.present, sees).to(batch.weights)
     share = batch.weights / seeing.sum(dim=2).clamp(min=1) / batch.weights.shape[1]
     return (entropy * seeing * share[..., None]).sum(dim=(1, 2))
 

@@ -22,7 +22,6 @@ from mer.self_training.batches import Targets
 from mer.self_training.bundle import Bundle
 from mer.self_training.calibration import log_likelihood, log_shares
 from mer.self_training.chains import BUNDLE, Chain, CrossFitting, cross_fitting
-from mer.self_training.classifier import heads_of
 from mer.self_training.ensemble import Family, Round, make_families, train_round
 from mer.self_training.floor import Choice, Floor, choose_views
 from mer.self_training.members import OBSERVED
@@ -105,14 +104,17 @@ class Run:
         return self.params.model.kind in ("mrccl", "logistic")
 
     def experts(self, rounds: Sequence[Round]) -> list[str]:
-        """`<family> <modality or fused>` of all experts, the floor's first."""
-        names = list(self.floor.names) if self.linear else []
-        heads = heads_of(self.params.model.kind, self.features.modalities)
+        """`<family> <part>` of all experts, the floor's first."""
+        return [name for name, _ in self._parts(rounds)]
+
+    def _parts(self, rounds: Sequence[Round]) -> list[tuple[str, list[int]]]:
+        """Every expert's name, and the places of the views that it sees."""
+        parts = list(self.floor.parts.items()) if self.linear else []
         for one in rounds:
-            names += [
-                f"{family.name}{STUDENTS * bool(one.number)} {head}" for family in self.families for head in heads
-            ]
-        return names
+            for family in self.families:
+                name = f"{family.name}{STUDENTS * bool(one.number)}"
+                parts += [(f"{name} {head}", places) for head, places in family.heads.items()]
+        return parts
 
     def logits(self, rounds: Sequence[Round], chain: Chain, rows: NDArray[np.int64], choice: Choice) -> Tensor:
         """What all experts of a chain say of some clips, [E, n, C]."""
@@ -122,8 +124,7 @@ class Run:
 
     def presence(self, rounds: Sequence[Round], rows: NDArray[np.int64]) -> Tensor:
         """Which clips each expert sees something of, bool [E, n]."""
-        heads = len(heads_of(self.params.model.kind, self.features.modalities))
-        return expert_presence(self.present[rows].cpu(), self.linear, len(rounds) * len(self.families), heads)
+        return expert_presence(self.present[rows].cpu(), (places for _, places in self._parts(rounds)))
 
 
 def self_train(features: FeatureSet, pretrained: Pretrained, params: Params) -> SelfTrained:
@@ -172,8 +173,9 @@ def _prepare(features: FeatureSet, pretrained: Pretrained, params: Params, fit: 
     chosen = choose_views([one.take(fit.rows) for one in inputs], fit, chains, classes, params.self_train.caution)
     view_of = {chain: chosen[chain] for chain in fit.chains(most)}
     views = {view: inputs[view] for view in sorted(set(view_of.values()))}
-    floor = Floor(views, view_of, features.modalities, fit, classes, params.self_train.caution)
-    families = make_families(views, pretrained.views[0].widths, pretrained.encoders, params, classes)
+    known = pretrained.views[0].views
+    floor = Floor(views, view_of, known, fit, classes, params.self_train.caution)
+    families = make_families(views, known, pretrained.encoders, params, classes)
     return Run(features, params, fit, floor, families, inputs[0].present)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,7 +55,7 @@ def prior_weights(experts: Sequence[str], settings: SelfTrainParams) -> NDArray[
     """The voting weights before any evidence, [E]: those published for MR-CCL's heads (the last round's), which leave
     out all others; all equal; or those that learned weights are drawn to. Names are `<family> <modality or fused>`."""
     if settings.voting == "published":
-        heads = np.array([PUBLISHED[name.split(" ")[-1]] for name in experts])
+        heads = np.array([PUBLISHED.get(name.split(" ")[-1], 0.0) for name in experts])
         for kind in (f"mrccl{STUDENTS}", "mrccl"):
             own = np.array([name.startswith(kind) for name in experts])
             if own.any():
@@ -128,20 +128,10 @@ def learn_weights(
     return weights.astype(np.float32)
 
 
-def expert_presence(present: Tensor, linear: bool, members: int, heads: int) -> Tensor:
-    """Which clips each expert sees something of: bool [N, M] of modalities -> bool [E, N].
-
-    Args:
-        present: which modalities each clip has.
-        linear: whether there is the floor, twice on all modalities and, where there are several, on each alone.
-        members, heads: how many kinds of members, and the heads that each has: of each modality alone, if any, then
-        all.
-    """
-    several, together = present.T, present.any(dim=1)[None]  # [M, N], [1, N]
-    floor = [together, together, several] if len(several) > 1 else [together, together]
-    own = [several[: heads - 1], together] if heads else []
-    rows = [*floor * linear, *own * members]
-    return torch.cat(rows) if rows else torch.zeros(0, len(present), dtype=torch.bool)
+def expert_presence(present: Tensor, parts: Iterable[Sequence[int]]) -> Tensor:
+    """Which clips each expert sees something of: bool [N, V] of views, and the places that each looks at, -> [E, N]."""
+    rows = [present[:, list(places)].any(dim=1) for places in parts]
+    return torch.stack(rows) if rows else torch.zeros(0, len(present), dtype=torch.bool)
 
 
 def gain(better: Tensor, than: Tensor) -> tuple[float, float]:

@@ -134,7 +134,7 @@ class Desk:
         self._idle.clear()
 
     def _cropper(self) -> FaceCropper | None:
-        return FaceCropper(self.predictor.params.face) if "face" in self.predictor.modalities else None
+        return FaceCropper(self.predictor.params.faces) if "face" in self.predictor.modalities else None
 
     def _work(self, tools: Tools, path: Path, source: Source, cut: bool) -> Predicted:
         try:

@@ -55,15 +55,15 @@ def add(source: str | Path, root: Path = ROOT, *, name: str | None = None, licen
 
 def usage(about: Provenance, folder: Path) -> Mapping[str, str]:
     """The keys of params.yaml that take such a folder."""
-    keys = {"speech": "audio.model", "speech recognition": "transcribe.asr", "text": "text.encoder"}
+    keys = {"speech": "views.audio.model", "speech recognition": "transcribe.asr", "text": "views.text.encoder"}
     values = {keys[role]: str(folder) for role in about.role.split(", ") if role in keys}
     for file in sorted(about.files):
         if file.endswith(".onnx"):
-            values["face.encoder"] = str(folder / file)
+            values["views.face.encoder"] = str(folder / file)
         elif file.endswith(".tflite"):
-            values |= {"face.detector": "mediapipe", "face.detector_model": str(folder / file)}
+            values |= {"faces.detector": "mediapipe", "faces.detector_model": str(folder / file)}
     if about.role == "face":
-        values.setdefault("face.encoder", str(folder))
+        values.setdefault("views.face.encoder", str(folder))
     return values
 
 

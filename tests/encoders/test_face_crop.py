@@ -11,7 +11,7 @@ from mer.encoders.face.crops import SCHEMA, from_record, to_record
 from mer.encoders.face.detection import Detection
 from mer.encoders.face.track import choose, link, overlap
 from mer.errors import ClipError, MerError
-from mer.params import FaceParams
+from mer.params import CropParams
 
 
 def face(left, top, size, score=1.0):
@@ -95,7 +95,7 @@ def test_whole_frame_keeps_both_ends_of_the_longer_side():
 
 
 def test_the_crop_of_a_photograph_is_the_face(astronaut):
-    faces = FaceCropper(FaceParams()).crop([astronaut], [0.0])
+    faces = FaceCropper(CropParams()).crop([astronaut], [0.0])
     assert (faces.detected, faces.sampled) == (1, 1)
     assert faces.crops.shape == (1, 112, 112, 3)
     assert overlap(faces.boxes[0], np.array([175, 65, 275, 165], np.float32)) > 0.7
@@ -104,7 +104,7 @@ def test_the_crop_of_a_photograph_is_the_face(astronaut):
 def test_frames_between_the_keyframes_have_the_boxes_of_a_full_search(astronaut):
     shifts = [0, 8, 16, 24, 16, 8, 0, -8]
     frames = [np.roll(astronaut, shift, axis=1) for shift in shifts]
-    cropper = FaceCropper(FaceParams())
+    cropper = FaceCropper(CropParams())
     tracked = cropper.crop(frames, range(8))
     assert tracked.detected == 8
     alone = [cropper.crop([frame], [0.0]).boxes[0] for frame in frames]
@@ -113,39 +113,39 @@ def test_frames_between_the_keyframes_have_the_boxes_of_a_full_search(astronaut)
 
 def test_a_face_seen_only_between_the_keyframes_is_found(astronaut):
     black = np.zeros_like(astronaut)
-    faces = FaceCropper(FaceParams()).crop([black, black, astronaut, black, black, black], range(6))
+    faces = FaceCropper(CropParams()).crop([black, black, astronaut, black, black, black], range(6))
     assert (faces.detected, faces.sampled, faces.timestamps.tolist()) == (1, 6, [2.0])
 
 
 def test_a_face_that_leaves_has_crops_only_while_it_is_there(astronaut):
     black = np.zeros_like(astronaut)
-    faces = FaceCropper(FaceParams()).crop([astronaut, astronaut, astronaut, black, black, black], range(6))
+    faces = FaceCropper(CropParams()).crop([astronaut, astronaut, astronaut, black, black, black], range(6))
     assert faces.timestamps.tolist() == [0.0, 1.0, 2.0]
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (240, 320, 3), (2, 500, 3)])
 def test_frames_without_a_face_are_masked_or_kept_whole(shape):
     frames = [np.zeros(shape, np.uint8)] * 2
-    masked = FaceCropper(FaceParams()).crop(frames, [0.0, 1.0])
+    masked = FaceCropper(CropParams()).crop(frames, [0.0, 1.0])
     assert (len(masked.crops), masked.detected, masked.sampled) == (0, 0, 2)
-    whole = FaceCropper(FaceParams(on_missing="whole_frame")).crop(frames, [0.0, 1.0])
+    whole = FaceCropper(CropParams(on_missing="whole_frame")).crop(frames, [0.0, 1.0])
     assert (whole.crops.shape, whole.detected, whole.sampled) == ((2, 112, 112, 3), 0, 2)
 
 
 def test_a_clip_without_frames_has_no_crops():
-    faces = FaceCropper(FaceParams()).crop([], [])
+    faces = FaceCropper(CropParams()).crop([], [])
     assert (faces.crops.shape, faces.detected, faces.sampled) == ((0, 112, 112, 3), 0, 0)
 
 
 def test_wrong_frames_are_named():
     with pytest.raises(ValueError, match=r"uint8 \[H, W, 3\], not float32 \[4, 4, 3\]"):
-        FaceCropper(FaceParams()).crop([np.zeros((4, 4, 3), np.float32)], [0.0])
+        FaceCropper(CropParams()).crop([np.zeros((4, 4, 3), np.float32)], [0.0])
     with pytest.raises(ValueError, match="1 frames, but 2 timestamps"):
-        FaceCropper(FaceParams()).crop([np.zeros((4, 4, 3), np.uint8)], [0.0, 1.0])
+        FaceCropper(CropParams()).crop([np.zeros((4, 4, 3), np.uint8)], [0.0, 1.0])
 
 
 def test_stored_crops_come_back_close_and_the_second_time_exactly(astronaut):
-    faces = FaceCropper(FaceParams()).crop([astronaut, astronaut], [0.0, 0.5])
+    faces = FaceCropper(CropParams()).crop([astronaut, astronaut], [0.0, 0.5])
     table = pa.Table.from_pylist([to_record(faces)], schema=SCHEMA)
     stored = from_record(table.to_pylist()[0])
     assert np.abs(stored.crops.astype(int) - faces.crops).mean() < 3
@@ -156,39 +156,39 @@ def test_stored_crops_come_back_close_and_the_second_time_exactly(astronaut):
 def test_storing_keeps_colour_at_full_resolution():
     stripes = np.zeros((64, 64, 3), np.uint8)
     stripes[:, ::2], stripes[:, 1::2] = (200, 60, 60), (60, 60, 200)
-    whole = FaceCropper(FaceParams(crop_size=64, on_missing="whole_frame")).crop([stripes], [0.0])
+    whole = FaceCropper(CropParams(crop_size=64, on_missing="whole_frame")).crop([stripes], [0.0])
     assert np.abs(from_record(to_record(whole)).crops[0].astype(int) - stripes).max() < 40
 
 
 def test_a_clip_without_crops_is_stored_with_its_crop_size():
-    faces = FaceCropper(FaceParams(crop_size=64)).crop([np.zeros((50, 50, 3), np.uint8)], [0.0])
+    faces = FaceCropper(CropParams(crop_size=64)).crop([np.zeros((50, 50, 3), np.uint8)], [0.0])
     assert from_record(to_record(faces)).crops.shape == (0, 64, 64, 3)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a picture"])
 def test_damaged_crops_are_a_fault_of_the_clip(astronaut, content):
-    record = to_record(FaceCropper(FaceParams()).crop([astronaut], [0.0]))
+    record = to_record(FaceCropper(CropParams()).crop([astronaut], [0.0]))
     with pytest.raises(ClipError, match="crop is not readable"):
         from_record(record | {"crops": [content]})
 
 
 def test_fingerprint_follows_what_decides_the_crops_and_nothing_else():
-    base = FaceCropper(FaceParams()).fingerprint
-    assert FaceCropper(FaceParams(encoder="elsewhere", pooling="mean", batch_frames=1)).fingerprint == base
-    assert FaceCropper(FaceParams(crop_size=64)).fingerprint != base
-    assert FaceCropper(FaceParams(smallest=0.2)).fingerprint != base
-    assert FaceCropper(FaceParams(on_missing="whole_frame")).fingerprint != base
+    base = FaceCropper(CropParams()).fingerprint
+    assert FaceCropper(CropParams(max_failed=1.0)).fingerprint == base
+    assert FaceCropper(CropParams(crop_size=64)).fingerprint != base
+    assert FaceCropper(CropParams(smallest=0.2)).fingerprint != base
+    assert FaceCropper(CropParams(on_missing="whole_frame")).fingerprint != base
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({}, "face.detector_model: 'yunet' needs"),
-        ({"detector_model": "/nowhere.onnx"}, "face.detector_model: /nowhere.onnx: No such file"),
+        ({}, "faces.detector_model: 'yunet' needs"),
+        ({"detector_model": "/nowhere.onnx"}, "faces.detector_model: /nowhere.onnx: No such file"),
         ({"detector_model": __file__}, "is not a YuNet network"),
-        ({"detector_model": __file__, "detector_sha256": "0" * 64}, "face.detector_sha256: "),
+        ({"detector_model": __file__, "detector_sha256": "0" * 64}, "faces.detector_sha256: "),
     ],
 )
 def test_a_wrong_detector_file_is_one_clear_line(settings, message):
     with pytest.raises(MerError, match=message):
-        FaceCropper(FaceParams(detector="yunet", **settings))
+        FaceCropper(CropParams(detector="yunet", **settings))

@@ -14,7 +14,7 @@ from mer.encoders.face import mediapipe
 from mer.encoders.face.cropper import FaceCropper
 from mer.encoders.face.mediapipe import MediaPipeDetector
 from mer.errors import MerError
-from mer.params import FaceParams
+from mer.params import CropParams
 from tests.encoders.test_face_photographs import CLIPS, PHOTOGRAPHS, WITHOUT, frames, sample
 
 ENCODERS = Path(os.environ.get("MER_ENCODERS", Path(__file__).parents[2] / "encoders"))
@@ -94,15 +94,15 @@ def test_no_face_in_a_black_or_a_tiny_image(detector):
 
 
 def test_a_file_that_is_none_is_named(tmp_path):
-    with pytest.raises(MerError, match=r"face\.detector_model: .*nowhere"):
+    with pytest.raises(MerError, match=r"faces\.detector_model: .*nowhere"):
         MediaPipeDetector(str(tmp_path / "nowhere.tflite"))
     (tmp_path / "no.tflite").write_bytes(b"no network")
     with pytest.raises(MerError, match=r"no\.tflite is not MediaPipe's"):
         MediaPipeDetector(str(tmp_path / "no.tflite"))
-    with pytest.raises(MerError, match=r"face\.detector_sha256"):
+    with pytest.raises(MerError, match=r"faces\.detector_sha256"):
         MediaPipeDetector(str(tmp_path / "no.tflite"), "0" * 64)
     with pytest.raises(MerError, match="'mediapipe' needs the path of its TFLite file"):
-        FaceCropper(FaceParams(detector="mediapipe"))
+        FaceCropper(CropParams(detector="mediapipe"))
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def params():
     path = ENCODERS / "mediapipe-face" / "face_detection_short_range.tflite"
     if not path.is_file():
         pytest.skip(f"no {path}: mer encoders fetch mediapipe-face (or MER_ENCODERS names another folder)")
-    return FaceParams(detector="mediapipe", detector_model=str(path))
+    return CropParams(detector="mediapipe", detector_model=str(path))
 
 
 @pytest.mark.parametrize("name", EYES)
@@ -125,7 +125,7 @@ def test_eyes_lie_within_a_twentieth_of_the_box_on_photographs(params, name):
 @pytest.mark.parametrize("name", CLIPS)
 def test_a_face_is_found_in_every_frame_where_haar_finds_one(params, name):
     images = frames(sample(name))
-    by_haar = FaceCropper(FaceParams()).crop(images, range(8))
+    by_haar = FaceCropper(CropParams()).crop(images, range(8))
     found = FaceCropper(params).crop(images, range(8))
     assert set(by_haar.timestamps) <= set(found.timestamps)
     boxes = dict(zip(found.timestamps, found.boxes, strict=True))
@@ -155,7 +155,7 @@ def test_a_face_is_the_same_at_every_size_of_the_picture(params):
 
 def test_no_slower_than_one_and_a_half_times_haar(params):
     clips = [frames(sample(name)) for name in CLIPS]
-    croppers = [FaceCropper(FaceParams()), FaceCropper(params)]
+    croppers = [FaceCropper(CropParams()), FaceCropper(params)]
 
     def seconds(cropper):
         start = time.process_time()

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from mer.encoders.face.cropper import FaceCropper
-from mer.params import FaceParams
+from mer.params import CropParams
 
 SHARED = Path(os.environ.get("MER_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
@@ -68,7 +68,7 @@ def intersection_over_union(a, b):
 @pytest.mark.parametrize("name", PHOTOGRAPHS)
 def test_the_main_face_of_a_photograph(name):
     images = frames(sample(name))
-    faces = FaceCropper(FaceParams()).crop(images, [0.0])
+    faces = FaceCropper(CropParams()).crop(images, [0.0])
     assert faces.detected == 1
     scale = images[0].shape[1] / cv2.imread(str(sample(name))).shape[1]
     assert intersection_over_union(faces.boxes[0], np.array(PHOTOGRAPHS[name]) * scale) > 0.6
@@ -78,7 +78,7 @@ def test_the_main_face_of_a_photograph(name):
 def test_the_main_face_of_a_clip(name):
     box, showing = CLIPS[name]
     images = frames(sample(name))
-    faces = FaceCropper(FaceParams()).crop(images, range(8))
+    faces = FaceCropper(CropParams()).crop(images, range(8))
     assert faces.detected == showing
     height, width = images[0].shape[:2]
     assert intersection_over_union(faces.boxes[0], np.array(box) * np.tile([width, height], 2)) > 0.6
@@ -87,4 +87,4 @@ def test_the_main_face_of_a_clip(name):
 @pytest.mark.parametrize("name", WITHOUT)
 def test_where_there_is_no_face_none_is_found(name):
     images = frames(sample(name))
-    assert FaceCropper(FaceParams()).crop(images, range(len(images))).detected == 0
+    assert FaceCropper(CropParams()).crop(images, range(len(images))).detected == 0

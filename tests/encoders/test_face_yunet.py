@@ -5,7 +5,7 @@ import pytest
 
 from mer.encoders.face.cropper import FaceCropper
 from mer.encoders.face.yunet import YuNetDetector
-from mer.params import FaceParams
+from mer.params import CropParams
 
 onnx = pytest.importorskip("onnx", reason="the onnx extra is not installed")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
@@ -68,11 +68,11 @@ def test_all_faces_are_found_and_none_in_a_black_or_tiny_image(model):
 
 
 def test_crops_are_levelled_by_the_eyes_and_the_fingerprint_follows_the_detector(model):
-    params = FaceParams(detector="yunet", detector_model=model)
+    params = CropParams(detector="yunet", detector_model=model)
     faces = FaceCropper(params).crop([picture([(2, 2)])], [0.0])
     assert faces.detected == 1
     # The right eye lies lower, so levelling raises the right side of the bright cell.
     mask = faces.crops[0, ..., 0] > 128
     top_of = [int(np.argmax(mask[:, column])) for column in (30, 80)]
     assert top_of[0] > top_of[1] + 5
-    assert FaceCropper(params).fingerprint != FaceCropper(FaceParams()).fingerprint
+    assert FaceCropper(params).fingerprint != FaceCropper(CropParams()).fingerprint

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from mer.extraction.contents import write_contents
 from mer.extraction.decode import OWN, decode_step
 from mer.extraction.media import Media
 from mer.extraction.per_clip import Place
@@ -41,4 +42,6 @@ def make_media(data: Path, clips: Mapping[str, Mapping[str, Any] | None]) -> Med
     path = data / "manifests" / "decode.parquet"
     write_manifest(path, rows, step.made, pa.schema([CONTENT.field(name) for name in OWN]))
     table = pd.DataFrame({"clip_id": list(clips), "path": [f"{c}.mp4" for c in clips], "sha256": None})
-    return Media(read_manifest(path), Place(data, table), data / "corpus", DecodeParams(), ComputeParams(workers=1))
+    media = Media(read_manifest(path), Place(data, table), data / "corpus", DecodeParams(), ComputeParams(workers=1))
+    write_contents(data, "audio", media.digests("audio_sha256"))
+    return media

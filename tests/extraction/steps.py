@@ -12,13 +12,16 @@ import pytest
 
 from mer.extraction import transcripts
 from mer.extraction.audio import extract_audio
+from mer.extraction.contents import write_contents
+from mer.extraction.crops import crop_faces
 from mer.extraction.decode import decode_corpus
 from mer.extraction.face import extract_face
 from mer.extraction.media import Media
 from mer.extraction.text import extract_text
 from mer.extraction.transcripts import transcribe_corpus
 from mer.media import encode
-from mer.params import ComputeParams, Params
+from mer.params import AudioParams, ComputeParams, FaceParams, Params, TextParams
+from mer.store.keys import digest
 from tests.encoders.speech_models import TINY, save
 from tests.extraction.making import make_media
 from tests.extraction.test_transcripts import Counter
@@ -50,7 +53,8 @@ def stage_of(
 ) -> Callable[[], object]:
     """The stage that runs a step."""
     one, data = ComputeParams(workers=1), tmp_path / "data"
-    params = Params.model_validate({"audio": {"model": str(hubert), "layers": [-1]}, "transcribe": {"asr": "whisper"}})
+    audio = AudioParams(model=str(hubert), layers=(-1,))
+    params = Params.model_validate({"transcribe": {"asr": "whisper"}})
     if step == "decode":
         for number, clip_id in enumerate(clip_ids):
             write_clip(tmp_path / f"{clip_id}.mp4", seconds=0.2 + 0.04 * number)
@@ -62,9 +66,17 @@ def stage_of(
         monkeypatch.setattr(transcripts, "load_transcriber", lambda params: Counter())
         return lambda: transcribe_corpus(dict.fromkeys(clip_ids), media, params.transcribe, one, media.place)
     if step == "audio":
-        return lambda: extract_audio(media, params.audio, one, media.place)
+        return lambda: extract_audio("audio", media, audio, one)
     if step == "text":
-        splits = pd.DataFrame({"clip_id": list(clip_ids), "split": "labeled"})
         texts: dict[str, str] = {clip_id: f"你好 {clip_id}" for clip_id in clip_ids}
-        return lambda: extract_text(splits, texts, params.text, one, media.place)
-    return lambda: extract_face(media, params.face, one, media.place)
+        digests: dict[str, str | None] = {clip_id: digest(text) for clip_id, text in texts.items()}
+        write_contents(data, "text", digests, [True] * len(texts))
+        return lambda: extract_text("text", texts, TextParams(), one, media.place)
+    if step == "face_crops":
+        return lambda: crop_faces(media, params.faces, one)
+
+    def faces() -> object:
+        crop_faces(media, params.faces, one)
+        return extract_face("face", media, FaceParams(), params.faces, one)
+
+    return faces

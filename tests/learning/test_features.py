@@ -54,7 +54,7 @@ def test_labels_and_folds_of_other_splits_stay_out():
     ("broken", "message"),
     [
         (table(2, ("a", "c", "b")), "audio features: row 1 is clip 'c' where the clip table has 'b'"),
-        (table(2, ("a",)), "audio features: 1 rows for 3 clips; run extract_audio again"),
+        (table(2, ("a",)), "audio features: 1 rows for 3 clips; run extract@audio again"),
         (replace(table(2), embeddings=np.array([[0, 0], [0, np.inf], [0, 0]])), "clip 'b' has infinite values"),
     ],
 )

@@ -5,15 +5,17 @@ import torch
 
 from mer.model.baselines import Attention, CrossModal, Logistic, LowRankFusion, TensorFusion
 from mer.model.mrccl import MRCCL, Direct, Encoders, Heads
+from mer.model.views import Views
 
 WIDTHS = {"audio": 3, "face": 5, "text": 4}
+VIEWS = Views(WIDTHS, {name: name for name in WIDTHS})
 CLASSES, WIDTH = 4, 8
 
 
 def make(kind):
     torch.manual_seed(0)
     if kind == "mrccl":
-        return MRCCL(Encoders(WIDTHS, WIDTH, 1, 2), Heads(tuple(WIDTHS), CLASSES, WIDTH))
+        return MRCCL(Encoders(VIEWS, WIDTH, 1, 2), Heads(tuple(WIDTHS), CLASSES, WIDTH))
     if kind is Logistic:
         return kind(WIDTHS, CLASSES)
     return kind(WIDTHS, CLASSES, WIDTH)
@@ -64,7 +66,7 @@ def test_dropped_encodings_do_not_matter(kind):
 def test_the_direct_layer_is_linear_and_starts_at_nothing():
     """A modality's own head sees its features alone, the fused head all of them."""
     torch.manual_seed(0)
-    direct = Direct(tuple(WIDTHS.values()), CLASSES)
+    direct = Direct(VIEWS, CLASSES)
     features = [torch.randn(2, w) for w in WIDTHS.values()]
     assert not direct(features).any()
     weights = [torch.randn(2 * CLASSES, w) for w in WIDTHS.values()]
@@ -76,7 +78,7 @@ def test_the_direct_layer_is_linear_and_starts_at_nothing():
 
 
 def test_the_direct_layer_of_one_modality_has_one_head():
-    assert Direct([3], CLASSES)([torch.randn(2, 3)]).shape == (2, 1, CLASSES)
+    assert Direct(Views({"audio": 3}, {"audio": "audio"}), CLASSES)([torch.randn(2, 3)]).shape == (2, 1, CLASSES)
 
 
 def test_low_rank_fusion_is_the_full_tensor_product():

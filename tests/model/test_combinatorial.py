@@ -6,13 +6,14 @@ import torch
 from mer.model.combinatorial import CombinatorialContrast, retrieval_at_1
 from mer.model.mrccl import Encoders
 from mer.model.nt_xent import nt_xent
+from mer.model.views import Views
 
 WIDTHS = {"audio": 3, "face": 5, "text": 4}
 
 
 def make(objective="nt_xent", widths=WIDTHS):
     torch.manual_seed(0)
-    encoders = Encoders(widths, width=8, blocks=1, heads=2)
+    encoders = Encoders(Views(widths, {name: name for name in widths}), width=8, blocks=1, heads=2)
     contrast = CombinatorialContrast(tuple(widths), 8, objective, 0.5)
     features = [torch.randn(6, width) for width in widths.values()]
     noisy = [x + 0.1 * torch.randn_like(x) for x in features]
@@ -29,7 +30,11 @@ def test_six_inter_modal_and_three_noise_terms():
 def test_terms_are_nt_xent_of_the_named_sides():
     encoders, contrast, features, noisy, present = make()
     terms = contrast(encoders, features, noisy, present)
-    h, hat, noisy_hat = encoders(features), encoders.hat(features), encoders.hat(noisy)
+    h, hat, noisy_hat = (
+        encoders(features, present),
+        encoders.hat(features, present),
+        encoders.hat(noisy, present),
+    )
     tau = contrast.log_temperature
     torch.testing.assert_close(terms[1], nt_xent(h[0], h[2], tau[1]))
     rest = contrast.project[1](torch.cat([h[0], h[2]], dim=-1))

@@ -9,17 +9,17 @@ from mer.model.encoder import Block, ModalityEncoder
 @pytest.fixture
 def encoder():
     torch.manual_seed(0)
-    return ModalityEncoder(features=6, width=8, blocks=2, heads=2).eval()
+    return ModalityEncoder(features=[6], width=8, blocks=2, heads=2).eval()
 
 
 def test_no_clip_attends_to_another(encoder):
     x = torch.randn(5, 6)
-    torch.testing.assert_close(encoder(x)[2:3], encoder(x[2:3]))
+    torch.testing.assert_close(encoder([x])[2:3], encoder([x[2:3]]))
 
 
 def test_one_frame_is_an_utterance_vector(encoder):
     x = torch.randn(4, 6)
-    torch.testing.assert_close(encoder(x[:, None]), encoder(x))
+    torch.testing.assert_close(encoder([x[:, None]]), encoder([x]))
 
 
 def test_attention_over_one_frame_needs_no_scores():
@@ -35,9 +35,9 @@ def test_attention_over_one_frame_needs_no_scores():
 def test_padding_changes_nothing(encoder):
     x = torch.randn(2, 5, 6)
     mask = torch.tensor([[True] * 5, [True, True, True, False, False]])
-    torch.testing.assert_close(encoder(x, mask)[1:], encoder(x[1:, :3]), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(encoder([x], mask)[1:], encoder([x[1:, :3]]), rtol=1e-4, atol=1e-5)
 
 
 def test_another_rank_is_named(encoder):
     with pytest.raises(ValueError, match=r"found \[6\]"):
-        encoder(torch.randn(6))
+        encoder([torch.randn(6)])

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from mer.model.voting import head_presence, vote
+from mer.model.views import presence
+from mer.model.voting import vote
 
 
 def test_votes_are_probabilities_not_logits():
@@ -31,5 +32,5 @@ def test_it_stays_a_distribution_when_nothing_is_there(weights):
 
 def test_the_last_head_sees_any_modality():
     present = torch.tensor([[True, False], [False, False]])
-    assert head_presence(present, 3).tolist() == [[True, False, True], [False, False, False]]
-    assert head_presence(present, 1).tolist() == [[True], [False]]
+    assert presence(present, [[0], [1], [0, 1]]).tolist() == [[True, False, True], [False, False, False]]
+    assert presence(present, [[0, 1]]).tolist() == [[True], [False]]

@@ -92,10 +92,10 @@ def test_clips_of_one_speaker_without_a_group_are_that_speakers_own_group(traine
 
 def test_one_call_with_groups_and_without_differs_for_those_without_alone(trained) -> None:
     bundle, _, (x, _, groups) = trained
-    given = predicted(bundle, x[:120], list(groups[:120]))
-    some = predicted(bundle, x[:120], [*groups[:60], *[None] * 60])
+    given = predicted(bundle, x[:180], list(groups[:180]))
+    some = predicted(bundle, x[:180], [*groups[:60], *[None] * 120])
     for a, b in zip(given[:60], some[:60], strict=True):
-        assert a.probabilities == pytest.approx(b.probabilities, abs=1e-6)
+        assert a.probabilities == pytest.approx(b.probabilities, abs=1e-4)
     assert any(a.probabilities != b.probabilities for a, b in zip(given[60:], some[60:], strict=True))
 
 

@@ -22,7 +22,7 @@ from mer.encoders.face.cropper import FaceCropper
 from mer.encoders.text.tfidf import TfidfTextEncoder
 from mer.errors import MerError
 from mer.media.sandbox import Sandbox
-from mer.params import FaceParams, Params
+from mer.params import CropParams, Params, TextParams, origin
 from mer.prediction import predictor
 from mer.prediction.predictor import Predictor
 from mer.provenance import Provenance, read_provenance, save_bundle
@@ -91,7 +91,7 @@ def test_a_file_that_does_not_decode_gives_a_line_and_no_label(bundle: Path, tmp
 def test_another_encoder_than_in_training_is_refused(bundle: Path, tmp_path: Path) -> None:
     copy = tmp_path / "bundle"
     shutil.copytree(bundle, copy)
-    TfidfTextEncoder.fit(["something else"], Params().text).save(copy / "text")
+    TfidfTextEncoder.fit(["something else"], TextParams()).save(copy / "text")
     with pytest.raises(MerError, match="text encoder is not the one"):
         Predictor(copy).ready()
 
@@ -100,7 +100,7 @@ def test_a_refusal_names_both_encoders_and_says_how_to_point_to_the_right_one(bu
     then = json.loads((bundle / "bundle.json").read_text())["extra"]["made"]["text"]["fingerprint"]
     copy = tmp_path / "bundle"
     shutil.copytree(bundle, copy)
-    other = TfidfTextEncoder.fit(["something else"], Params().text)
+    other = TfidfTextEncoder.fit(["something else"], TextParams())
     other.save(copy / "text")
     with pytest.raises(MerError) as raised:
         Predictor(copy).ready()
@@ -113,7 +113,7 @@ def test_what_lies_on_disk_when_a_bundle_is_saved_does_not_count(bundle: Path, t
     """The features came from one encoder; by the time of saving, another lies where it lay."""
     data, params = tmp_path / "data", Predictor(bundle).params
     write_manifests(data, params, "made by the first")
-    TfidfTextEncoder.fit(["the second"], params.text).save(data / "features/text/encoder")
+    TfidfTextEncoder.fit(["the second"], TextParams()).save(data / "features/text/encoder")
     save_bundle(tmp_path / "saved", load_bundle(bundle), params, data)
     with pytest.raises(MerError, match="made by the "):
         Predictor(tmp_path / "saved").ready()
@@ -122,8 +122,8 @@ def test_what_lies_on_disk_when_a_bundle_is_saved_does_not_count(bundle: Path, t
 def test_features_of_other_params_are_refused_with_the_stage_to_run(bundle: Path, tmp_path: Path) -> None:
     params = Predictor(bundle).params
     write_manifests(tmp_path, params, "made")
-    changed = params.model_copy(update={"text": params.text.model_copy(update={"dimensions": 7})})
-    with pytest.raises(MerError, match=r"text\.dimensions = 6, but params say 7; run `dvc repro extract_text`"):
+    changed = params.model_copy(update={"views": {"text": TextParams(dimensions=7)}})
+    with pytest.raises(MerError, match=r"views\.text\.dimensions = 6, but params say 7; run `dvc repro extract@text`"):
         save_bundle(tmp_path / "saved", load_bundle(bundle), changed, tmp_path)
 
 
@@ -133,18 +133,19 @@ def test_weights_are_found_from_any_folder_and_may_have_moved(
     project = tmp_path / "project"
     (project / "models/hubert").mkdir(parents=True)
     made = {"text": {"fingerprint": "f", "name": "tfidf", "compatible": ""}}
-    extra = {"extraction": {"audio": {"model": "models/hubert"}}, "made": made, "here": "../.."}
+    views = {"speech": {"modality": "audio", "model": "models/hubert"}}
+    extra = {"extraction": {"views": views}, "made": made, "here": "../.."}
     folder = project / "data/bundle"
     monkeypatch.chdir(tmp_path)
-    assert Path(read_provenance(extra, folder, {}).params.audio.model) == project / "models/hubert"
-    assert read_provenance(extra, folder, {"audio": "/elsewhere"}).params.audio.model == "/elsewhere"
-    with pytest.raises(MerError, match=r"--weights sound=\.\.\.: is none of audio, face"):
+    assert Path(origin(read_provenance(extra, folder, {}).params.views["speech"])) == project / "models/hubert"
+    assert origin(read_provenance(extra, folder, {"speech": "/elsewhere"}).params.views["speech"]) == "/elsewhere"
+    with pytest.raises(MerError, match=r"--weights sound=\.\.\.: is none of speech, detector, asr"):
         read_provenance(extra, folder, {"sound": "x"})
 
 
 @pytest.mark.parametrize("lost", ["made", "here", "extraction"])
 def test_a_bundle_that_does_not_say_what_made_its_features_is_refused_in_one_line(lost: str, tmp_path: Path) -> None:
-    extra = {"extraction": {}, "made": {}, "here": "."}
+    extra = {"extraction": {"views": {"text": {}}}, "made": {}, "here": "."}
     del extra[lost]
     with pytest.raises(MerError, match="saved by an earlier version; train it again"):
         read_provenance(extra, tmp_path, {})
@@ -153,14 +154,14 @@ def test_a_bundle_that_does_not_say_what_made_its_features_is_refused_in_one_lin
 def test_another_version_of_opencv_that_computes_the_same_is_no_other_cropper(monkeypatch: pytest.MonkeyPatch) -> None:
     from mer.encoders.face import cropper, haar
 
-    now = FaceCropper(FaceParams())
+    now = FaceCropper(CropParams())
     made = {"fingerprint": now.fingerprint, "name": "haar", "compatible": now.compatible}
     monkeypatch.setattr(haar.HaarDetector, "fingerprint", now._detector.fingerprint.replace(cv2.__version__, "9.9.9"))
     monkeypatch.setattr(cropper.cv2, "__version__", "9.9.9")
-    later = FaceCropper(FaceParams())
+    later = FaceCropper(CropParams())
     assert later.fingerprint != now.fingerprint
     Provenance(Path("bundle"), Params(), {"face_crops": made}).check("face_crops", later)
-    other = FaceCropper(FaceParams(crop_size=64))
+    other = FaceCropper(CropParams(crop_size=64))
     with pytest.raises(MerError, match="the face_crops encoder is not the one"):
         Provenance(Path("bundle"), Params(), {"face_crops": made}).check("face_crops", other)
 

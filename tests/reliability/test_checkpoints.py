@@ -27,7 +27,7 @@ from mer.encoders.speech.features import SpeechFeatures
 from mer.encoders.text.load import load_text_encoder
 from mer.encoders.text.tfidf import TfidfTextEncoder
 from mer.errors import MerError
-from mer.params import AudioParams, FaceParams, OnnxParams, TextParams, TranscribeParams
+from mer.params import AudioParams, CropParams, FaceParams, OnnxParams, TextParams, TranscribeParams
 from mer.weights.add import add
 from tests.encoders.test_asr_whisper import tiny_whisper
 from tests.encoders.test_folder_doors import audio, bert, vit
@@ -338,7 +338,7 @@ def test_files_for_onnx_runtime_and_opencv(tmp_path: Path, name: str, data: byte
     for ending, detector in ((".onnx", "yunet"), (".tflite", "mediapipe")):
         file = tmp_path / f"model{ending}"
         file.write_bytes(data)
-        refused(lambda: load_detector(FaceParams(detector=detector, detector_model=str(file))), file)  # noqa: B023
+        refused(lambda: load_detector(CropParams(detector=detector, detector_model=str(file))), file)  # noqa: B023
     refused(lambda: load_face_encoder(FaceParams(encoder=str(tmp_path / "model.onnx"))), tmp_path)
 
 

@@ -80,7 +80,7 @@ def test_clips_without_anything_are_not_learned_from() -> None:
     features, _ = make_features()
     params = small_params(pretrain={"epochs": 0}, self_train={"rounds": 0, "steps": 10})
     nothing = {name: np.zeros_like(present) for name, present in features.present.items()}
-    with pytest.raises(MerError, match="pretrain: no clip has any of the modalities audio, face, text"):
+    with pytest.raises(MerError, match="pretrain: no clip has any of the views audio, face, text"):
         pretrain(replace(features, present=nothing), params)
     pretrained = pretrain(features, params)
     unlabeled = {name: present & (features.split != "labeled") for name, present in features.present.items()}

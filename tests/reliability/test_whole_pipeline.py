@@ -100,7 +100,7 @@ def test_a_clone_trains_on_what_it_pulls_and_decodes_only_for_another_encoder(
     assert "Running stage 'self_train'" in said
     assert not [name for name in ("ingest", "decode", "transcribe", "extract") if f"Running stage '{name}" in said]
     assert not list(cache.glob("decode/*.parquet"))
-    said = call(clone, *DVC, "exp", "run", "-S", "face.encoder=vit", "extract_face", cache=cache)
+    said = call(clone, *DVC, "exp", "run", "-S", "views.face.encoder=vit", "extract@face", cache=cache)
     assert f"{CLIPS} clips are not in the cache: decoded again" in said
     assert "Running stage 'decode'" not in said
     assert "face: 12 clips" in said

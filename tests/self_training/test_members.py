@@ -34,7 +34,7 @@ def prepare(family="mrccl", *, frozen=False, **self_train):
     ]
 
     def make():
-        return make_classifier(family, params, pretrained.views[0].widths, len(CLASSES), own)
+        return make_classifier(family, params, pretrained.views[0].views, len(CLASSES), own)
 
     return make, sets, [inputs], len(CLASSES), params
 

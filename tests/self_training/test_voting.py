@@ -5,7 +5,9 @@ import pytest
 import torch
 from synthetic import small_params
 
+from mer.model.views import Views
 from mer.self_training.calibration import log_shares
+from mer.self_training.floor import floor_parts
 from mer.self_training.voting import decide_vote, expert_presence, gain, learn_weights, prior_weights
 
 NAMES = ["logistic fused", "logistic audio", "mrccl audio", "mrccl face", "mrccl text", "mrccl fused"]
@@ -79,7 +81,9 @@ def test_experts_see_what_their_modalities_see(modalities):
     present[0] = False
     present[1, 0] = False
     heads = modalities + 1 if modalities > 1 else 1
-    found = expert_presence(present, True, 2, heads)
+    views = Views(dict.fromkeys("abc"[:modalities], 2), {name: name for name in "abc"})
+    parts = [*floor_parts(views).values(), *2 * list(views.modality_parts.values())]
+    found = expert_presence(present, parts)
     assert found.shape == (3 * heads + 1, 4)
     assert not found[:, 0].any()
     assert found[:, 2:].all()

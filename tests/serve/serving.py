@@ -23,7 +23,7 @@ from mer.encoders.face.load import load_face_encoder
 from mer.encoders.text.tfidf import TfidfTextEncoder
 from mer.extraction.settings import deciding
 from mer.learning.features import build_feature_set
-from mer.params import Params
+from mer.params import FaceParams, Params, TextParams
 from mer.pretraining.pretrain import pretrain
 from mer.provenance import save_bundle
 from mer.self_training.self_train import self_train
@@ -123,18 +123,21 @@ def face_bundle(folder: Path) -> Path:
             "model": {"modalities": ["face", "text"], "width": 8, "heads": 2, "normalise": ["corpus"]},
             "pretrain": {"epochs": 1},
             "self_train": {"rounds": 0, "steps": 60, "seeds": 1, "learning_rate": 0.01},
-            "text": {"dimensions": 6},
+            "views": {"face": {"modality": "face"}, "text": {"modality": "text", "dimensions": 6}},
         }
     )
     labels = [name for name in TEXTS for _ in range(9)]
     texts = [TEXTS[label] for label in labels]
-    encoder, faces = TfidfTextEncoder.fit(texts, params.text), load_face_encoder(params.face)
+    view, face = params.views["text"], params.views["face"]
+    assert isinstance(view, TextParams)
+    assert isinstance(face, FaceParams)
+    encoder, faces = TfidfTextEncoder.fit(texts, view), load_face_encoder(face)
     encoder.save(folder / "features/text/encoder")
     write_manifests(folder, params, encoder.fingerprint)
     empty: dict[str, list[object]] = {name: [] for name in ("clip_id", "key", "ok", "error", "message")}
-    crops = FaceCropper(params.face).fingerprint
-    for name, fingerprint in {"face_crops": crops, "face": faces.fingerprint}.items():
-        made = Made("extract_face", fingerprint, name, deciding(params.face))
+    crops = Made("crop_faces", FaceCropper(params.faces).fingerprint, "haar", deciding(params.faces))
+    encoded = Made("extract@face", faces.fingerprint, "hog", deciding(face))
+    for name, made in {"face_crops": crops, "face": encoded}.items():
         write_manifest(folder / "manifests" / f"{name}.parquet", empty, made)
     clip_ids = [f"clip{i}" for i in range(len(labels))]
     rows = pd.DataFrame({"clip_id": clip_ids, "path": clip_ids, "split": "labeled", "label": labels, "group": None})

@@ -14,8 +14,8 @@ from mer.encoders.face.crops import FaceCrops, to_record
 from mer.encoders.face.detection import Box, Detection, FaceDetector, Image
 from mer.encoders.face.load import load_detector
 from mer.encoders.face.probe import frames
-from mer.encoders.face.track import LEAST_OVERLAP, Track, choose, link, overlap
-from mer.params import FaceParams
+from mer.encoders.face.track import LEAST_OVERLAP, Track, choose, link, overlap, prominence
+from mer.params import CropParams
 from mer.store.keys import digest
 
 VERSION = 2
@@ -33,8 +33,8 @@ SMALLEST_NEARBY = 0.5
 class FaceCropper:
     """Detects, tracks, aligns and crops the main face of one clip at a time."""
 
-    def __init__(self, params: FaceParams) -> None:
-        """Raises `MerError` where the detector of `face.detector` cannot be loaded."""
+    def __init__(self, params: CropParams) -> None:
+        """Raises `MerError` where the detector of `faces.detector` cannot be loaded."""
         self._detector: FaceDetector = load_detector(params)
         self._smallest = params.smallest
         self._size = params.crop_size
@@ -54,7 +54,7 @@ class FaceCropper:
     def crop(self, frames: Sequence[Image], timestamps: Sequence[float]) -> FaceCrops:
         """Crops of the main face, in the order of `frames` (uint8 [H, W, 3] in RGB, at `timestamps` in seconds).
 
-        Where no frame shows a face, `face.on_missing` decides: no crops, or every frame whole.
+        Where no frame shows a face, `faces.on_missing` decides: no crops, or every frame whole.
 
         Raises:
             ValueError: a frame has another shape or type, or there is not one timestamp a frame.
@@ -77,6 +77,29 @@ class FaceCropper:
             np.array([face.score for face in track.values()], np.float32),
             np.array([timestamps[index] for index in track], np.float64),
             detected,
+            len(frames),
+        )
+
+    def crop_all(self, frames: Sequence[Image], timestamps: Sequence[float]) -> list[FaceCrops]:
+        """Crops of every face that is followed through the frames, the most prominent first; [] where there is none.
+
+        Every frame is searched whole, then near each face, as `crop` does for the main face.
+        """
+        _check(frames, timestamps)
+        tracks = link([self._detector.detect(frame, self._smallest) for frame in frames])
+        height, width = frames[0].shape[:2] if frames else (1, 1)
+        tracks.sort(key=lambda track: -sum(prominence(face.box, height, width) for face in track.values()))
+        near = [{i: self._near(frames[i], face.box) or face for i, face in track.items()} for track in tracks]
+        return [self._crops(frames, timestamps, track) for track in near]
+
+    def _crops(self, frames: Sequence[Image], timestamps: Sequence[float], track: Track) -> FaceCrops:
+        crops = [crop_face(frames[index], face, self._size) for index, face in track.items()]
+        return FaceCrops(
+            np.array(crops, np.uint8).reshape(-1, self._size, self._size, 3),
+            np.array([face.box for face in track.values()], np.float32).reshape(-1, 4),
+            np.array([face.score for face in track.values()], np.float32),
+            np.array([timestamps[index] for index in track], np.float64),
+            len(track),
             len(frames),
         )
 

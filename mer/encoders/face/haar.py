@@ -26,7 +26,7 @@ class HaarDetector:
     def __init__(self) -> None:
         self._cascade = cv2.CascadeClassifier(str(Path(cv2.__file__).parent / "data" / CASCADE))
         if self._cascade.empty():
-            raise MerError(f"face.detector: this OpenCV ({cv2.__version__}) has no {CASCADE}; install version 4")
+            raise MerError(f"faces.detector: this OpenCV ({cv2.__version__}) has no {CASCADE}; install version 4")
 
     def detect(self, image: Image, smallest: float) -> list[Detection]:
         grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)

@@ -8,14 +8,14 @@ from mer.encoders.base import Encoder
 from mer.encoders.face.crop_encoder import CropEncoder, Crops
 from mer.encoders.face.detection import FaceDetector
 from mer.errors import MerError
-from mer.params import FaceParams
+from mer.params import CropParams, FaceParams
 
 
-def load_detector(params: FaceParams) -> FaceDetector:
-    """The detector that `face.detector` names.
+def load_detector(params: CropParams) -> FaceDetector:
+    """The detector that `faces.detector` names.
 
     Raises:
-        MerError: `face.detector_model` is missing, is another network, or not the file that `face.detector_sha256`
+        MerError: `faces.detector_model` is missing, is another network, or not the file that `faces.detector_sha256`
             promises.
     """
     if params.detector == "haar":
@@ -24,7 +24,7 @@ def load_detector(params: FaceParams) -> FaceDetector:
         return HaarDetector()
     if params.detector_model is None:
         kind = "ONNX" if params.detector == "yunet" else "TFLite"
-        raise MerError(f"face.detector_model: '{params.detector}' needs the path of its {kind} file")
+        raise MerError(f"faces.detector_model: '{params.detector}' needs the path of its {kind} file")
     if params.detector == "mediapipe":
         from mer.encoders.face.mediapipe import MediaPipeDetector
 

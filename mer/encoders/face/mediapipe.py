@@ -41,10 +41,10 @@ class MediaPipeDetector:
         try:
             content = Path(model).read_bytes()
         except OSError as error:
-            raise MerError(f"face.detector_model: {model}: {error.strerror or error}") from None
+            raise MerError(f"faces.detector_model: {model}: {error.strerror or error}") from None
         digest = hashlib.sha256(content).hexdigest()
         if sha256 is not None and digest != sha256.lower():
-            raise MerError(f"face.detector_sha256: {model} has {digest}")
+            raise MerError(f"faces.detector_sha256: {model} has {digest}")
         self.fingerprint = (
             f"mediapipe-{VERSION}:{digest}:{WINDOW}:{SCORE_THRESHOLD}:{OVERLAP_THRESHOLD}:{cv2.__version__}"
         )
@@ -53,7 +53,7 @@ class MediaPipeDetector:
             self._forward(np.zeros((LARGEST, LARGEST, 3), np.uint8))
         except Exception:  # OpenCV's own error, SystemError, MemoryError, or outputs of another network
             raise MerError(
-                f"face.detector_model: {model} is not MediaPipe's short-range detector that OpenCV can read"
+                f"faces.detector_model: {model} is not MediaPipe's short-range detector that OpenCV can read"
             ) from None
 
     def detect(self, image: Image, smallest: float) -> list[Detection]:

@@ -31,10 +31,10 @@ class YuNetDetector:
         try:
             content = Path(model).read_bytes()
         except OSError as error:
-            raise MerError(f"face.detector_model: {model}: {error.strerror or error}") from None
+            raise MerError(f"faces.detector_model: {model}: {error.strerror or error}") from None
         digest = hashlib.sha256(content).hexdigest()
         if sha256 is not None and digest != sha256.lower():
-            raise MerError(f"face.detector_sha256: {model} has {digest}")
+            raise MerError(f"faces.detector_sha256: {model} has {digest}")
         self.fingerprint = f"yunet-{VERSION}:{digest}:{SCORE_THRESHOLD}:{OVERLAP_THRESHOLD}:{cv2.__version__}"
         try:
             self._network = cv2.FaceDetectorYN.create(
@@ -42,7 +42,7 @@ class YuNetDetector:
             )
             self._network.detect(np.zeros((STRIDE, STRIDE, 3), np.uint8))
         except Exception:  # OpenCV's own error, SystemError, MemoryError
-            raise MerError(f"face.detector_model: {model} is not a YuNet network that OpenCV can read") from None
+            raise MerError(f"faces.detector_model: {model} is not a YuNet network that OpenCV can read") from None
 
     def detect(self, image: Image, smallest: float) -> list[Detection]:
         bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)

@@ -63,7 +63,7 @@ class SpeechFeatures:
 
         `device` and `batch_seconds` are left out: they change the last bits of a float at most.
         """
-        beside = {"model", "device", "batch_seconds"}
+        beside = {"modality", "model", "device", "batch_seconds"}
         beside |= set() if self._checkpoint.family == "whisper" else {"full_window"}
         beside |= {"combine"} if self._params.combine == "sum" else set()  # so older results keep their keys
         decides = self._params.model_dump(exclude=beside)

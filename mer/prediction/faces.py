@@ -1,0 +1,151 @@
+"""Every face of a clip: where and when it is, what it alone says, and whether it is the one that speaks."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mer.compute.threads import OneThread
+from mer.encoders.face.cropper import FaceCropper
+from mer.encoders.face.crops import FaceCrops, from_record, to_record
+from mer.errors import MerError
+from mer.machine import explain
+from mer.media import encode
+from mer.media.film_reader import read_frames
+from mer.media.rate import SAMPLE_RATE
+from mer.media.record import MediaRecord
+from mer.media.sandbox import Sandbox
+from mer.prediction.answer import Prediction, rounded
+from mer.prediction.extractor import Raw
+from mer.prediction.forms import csv_bytes, line_bytes, parquet_bytes
+from mer.prediction.predictor import Predictor
+from mer.prediction.source import Source
+from mer.prediction.speaking import correlation, levels, motion, wanted_times, who_speaks
+from mer.prediction.voting import predictions
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face of a clip. `prediction` is that of the clip with this face as its face; in `prediction.faces` lie its
+    crops, boxes [n, 4] (left, top, right, bottom in pixels of the decoded frame) and times. `correlation` is that of
+    its mouth's motion with the sound, `speaks` whether it is the one that speaks; None where nothing tells."""
+
+    number: int
+    prediction: Prediction
+    correlation: float
+    speaks: bool | None
+
+    @property
+    def track(self) -> FaceCrops:
+        assert self.prediction.faces is not None
+        return self.prediction.faces
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        own = self.prediction.as_dict()
+        boxes = np.round(self.track.boxes.astype(float), 1).tolist()
+        times = np.round(self.track.timestamps, 3).tolist()
+        more = {"face": self.number, "speaks": self.speaks, "correlation": round(self.correlation, 4)}
+        return {"path": own.pop("path"), **more, "times": times, "boxes": boxes, **own}
+
+    def __str__(self) -> str:
+        told = {True: "  speaks", False: "", None: ""}[self.speaks]
+        start, end = self.track.timestamps[0], self.track.timestamps[-1]
+        return f"{self.prediction}  face {self.number} ({start:.2f}-{end:.2f} s){told}"
+
+
+def predict_faces(predictor: Predictor, source: Source) -> list[Face]:
+    """Predict a clip once for each face in it, the most prominent first; [] where it shows none.
+
+    Raises:
+        MediaError: the clip cannot be decoded.
+        MerError: the bundle does not look at faces, or an encoder is missing.
+    """
+    if "face" not in predictor.modalities:
+        raise MerError(f"{predictor.folder}: --faces all: this bundle looks at {', '.join(predictor.views)} alone")
+    params = predictor.params
+    predictor.ready()
+    with Sandbox(params.decode) as sandbox:
+        record = MediaRecord(clip_id=source.path, **sandbox.decode(source.file))
+    tracks = FaceCropper(params.faces).crop_all(record.images(), record.timestamps)
+    if not tracks:
+        return []
+    notes = tuple(f"{note.error}: {note.message}" for note in record.notes)
+    raws = [Raw(record.audio, to_record(track), record.duration, source.transcript, notes) for track in tracks]
+    threads = OneThread()
+    threads.take()  # as in training: sums over another number of threads round otherwise
+    try:
+        found = predictor.extractor(_said_once(predictor, raws))
+    finally:
+        threads.give_back()
+    alone = source if source.group is not None else replace(source, group=source.path)
+    voted = predictions(predictor.classifier, [alone] * len(found), found)
+    moves = _correlations(predictor, source, record, tracks)
+    speaker = who_speaks(moves)
+    return [
+        Face(number, one, move, None if speaker is None else number == speaker)
+        for number, (one, move) in enumerate(zip(voted, moves, strict=True))
+    ]
+
+
+def write_faces(path: Path, found: Sequence[Face]) -> None:
+    """A table with a row a face: JSON lines, or CSV or Parquet, where times and boxes are JSON in a cell.
+
+    Raises:
+        MerError: the ending names no table, or the file cannot be written.
+    """
+    ending = path.suffix.lower()
+    if ending == ".jsonl":
+        content = line_bytes([one.as_dict() for one in found])
+    elif ending in (".csv", ".parquet"):
+        rows = [_flat(one) for one in found]
+        content = csv_bytes(rows, ("path", "face")) if ending == ".csv" else parquet_bytes(rows)
+    else:
+        raise MerError(f"--out {path}: the ending of a table of faces is .csv, .jsonl or .parquet")
+    new = path.with_name(f"{path.name}.new")
+    try:
+        new.write_bytes(content)
+        os.replace(new, path)
+    except OSError as error:
+        raise MerError(f"--out {explain(error, path)}") from None
+
+
+def _flat(one: Face) -> dict[str, Any]:
+    values = one.as_dict()
+    own = rounded(one.prediction.probabilities)
+    row = {name: values[name] for name in ("path", "face", "speaks", "correlation", "label")}
+    row |= {f"p_{name}": value for name, value in own.items()}
+    return row | {name: json.dumps(values[name]) for name in ("times", "boxes")}
+
+
+def _said_once(predictor: Predictor, raws: Sequence[Raw]) -> list[Raw]:
+    """The recogniser hears a clip once, not once a face."""
+    transcriber = predictor.extractor.transcriber
+    if transcriber is None or raws[0].transcript or raws[0].audio is None:
+        return list(raws)
+    text = transcriber.transcribe([encode.waveform(raws[0].audio)])[0].text
+    return [replace(raw, transcript=text) for raw in raws]
+
+
+def _correlations(
+    predictor: Predictor, source: Source, record: MediaRecord, tracks: Sequence[FaceCrops]
+) -> list[float]:
+    times = wanted_times(record.duration)
+    if record.audio is None or not times:
+        return [0.0] * len(tracks)
+    read = [(times[i], encode.image(image)) for i, image in read_frames(source.file, predictor.params.decode, times)]
+    seen, frames = [time for time, _ in read], [frame for _, frame in read]
+    sound = levels(record.waveform(), seen, SAMPLE_RATE)
+    found = []
+    for track in tracks:
+        face = from_record(to_record(track))
+        inside = [i for i, time in enumerate(seen) if face.timestamps[0] - 1 <= time <= face.timestamps[-1] + 1]
+        moves = motion([frames[i] for i in inside], [seen[i] for i in inside], face)
+        found.append(correlation(moves, sound[inside]))
+    return found

@@ -1,0 +1,111 @@
+"""`--faces all`: every face with its boxes and times, and who of them speaks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mer.encoders.face.cropper import FaceCropper
+from mer.encoders.face.crops import FaceCrops
+from mer.errors import MerError
+from mer.params import CropParams
+from mer.prediction.answer import Prediction
+from mer.prediction.faces import Face, predict_faces, write_faces
+from mer.prediction.predictor import Predictor
+from mer.prediction.source import Source
+from mer.prediction.speaking import RATE, correlation, levels, motion, wanted_times, who_speaks
+
+SOUND = 16000
+
+
+def two_faces() -> list[np.ndarray]:
+    """The astronaut twice side by side in four frames; the one to the right is there in the last two alone."""
+    face = pytest.importorskip("skimage.data").astronaut()[:256, 96:352]
+    frames = []
+    for i in range(4):
+        frame = np.full((300, 620, 3), 90, np.uint8)
+        frame[20:276, 10 + i : 266 + i] = face
+        if i >= 2:
+            frame[20:276, 350:606] = face
+        frames.append(frame)
+    return frames
+
+
+def test_every_face_is_followed_and_the_most_prominent_comes_first() -> None:
+    cropper = FaceCropper(CropParams())
+    found = cropper.crop_all(two_faces(), [0.0, 1.0, 2.0, 3.0])
+    left, right = found[0], next(one for one in found[1:] if one.boxes[:, 0].min() > 350)
+    assert left.timestamps.tolist() == [0, 1, 2, 3]
+    assert right.timestamps.tolist() == [2, 3]
+    assert left.boxes[:, 2].max() < 300
+    assert left.crops.shape[1:] == (112, 112, 3)
+    main = cropper.crop(two_faces(), [0.0, 1.0, 2.0, 3.0])
+    assert np.abs(main.boxes - left.boxes).max() < 12
+    assert cropper.crop_all([np.zeros((80, 80, 3), np.uint8)], [0.0]) == []
+    assert cropper.crop_all([], []) == []
+
+
+def talk(speaks: int, seconds: float = 6.0) -> tuple[list[np.ndarray], list[float], np.ndarray, list[FaceCrops]]:
+    """Two drawn faces, of whom one moves its mouth with the sound and the other nods."""
+    rng = np.random.default_rng(0)
+    times = wanted_times(seconds)
+    loud = (np.sin(2 * np.pi * 1.1 * np.array(times)) > 0).astype(float)
+    waveform = np.repeat(loud, round(SOUND / RATE)) * rng.normal(size=len(times) * round(SOUND / RATE)) * 0.2
+    texture = rng.integers(0, 255, (100, 80, 3)).astype(np.uint8)
+    frames = []
+    for i, on in enumerate(loud):
+        frame = np.full((150, 300, 3), 100, np.uint8)
+        for face, left in enumerate((20, 180)):
+            picture = texture.copy()
+            if face == speaks and on:
+                picture[70:90, 20:60] = 255 * (i % 2)
+            nod = 0 if face == speaks else i % 3
+            frame[20 + nod : 120 + nod, left : left + 80] = picture
+        frames.append(frame)
+    ends = np.array([0.0, seconds])
+    boxes = [np.tile(np.array([left, 20, left + 80, 120], np.float32), (2, 1)) for left in (20, 180)]
+    crops = np.zeros((2, 16, 16, 3), np.uint8)
+    faces = [FaceCrops(crops, box, np.ones(2, np.float32), ends, 2, 2) for box in boxes]
+    return frames, times, waveform.astype(np.float32), faces
+
+
+@pytest.mark.parametrize("speaks", [0, 1])
+def test_the_face_whose_mouth_moves_with_the_sound_speaks(speaks: int) -> None:
+    frames, times, waveform, faces = talk(speaks)
+    sound = levels(waveform, times, SOUND)
+    found = [correlation(motion(frames, times, face), sound) for face in faces]
+    assert who_speaks(found) == speaks
+    assert found[speaks] > 0.5
+    assert abs(found[1 - speaks]) < 0.2
+
+
+def test_who_speaks_is_not_guessed() -> None:
+    assert who_speaks([]) is None
+    assert who_speaks([0.1, -0.5]) is None
+    assert correlation(np.zeros(50), np.arange(50.0)) == 0
+    assert correlation(np.arange(3.0), np.arange(3.0)) == 0
+    assert motion([], [], talk(0)[3][0]).tolist() == [0.0]
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_a_table_of_faces(ending: str, tmp_path: Path) -> None:
+    crops = talk(0)[3][0]
+    prediction = Prediction("a.mp4", "sad", {"sad": 0.7, "happy": 0.3}, {"face": True}, faces=crops)
+    out = tmp_path / f"faces.{ending}"
+    write_faces(out, [Face(0, prediction, 0.41, True)])
+    if ending == "jsonl":
+        [row] = [json.loads(line) for line in out.read_text().splitlines()]
+        assert row["boxes"] == [[20, 20, 100, 120]] * 2
+        assert (row["times"], row["speaks"], row["face"]) == ([0.0, 6.0], True, 0)
+    if ending == "csv":
+        assert out.read_text().splitlines()[0] == "path,face,speaks,correlation,label,p_sad,p_happy,times,boxes"
+    with pytest.raises(MerError, match="the ending of a table of faces"):
+        write_faces(tmp_path / "faces.srt", [])
+
+
+def test_a_bundle_that_looks_at_no_face_says_so(bundle: Path, silence: Path) -> None:
+    with pytest.raises(MerError, match="this bundle looks at text alone"):
+        predict_faces(Predictor(bundle), Source(str(silence), str(silence)))
