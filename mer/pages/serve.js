@@ -4,7 +4,7 @@ const at = (id) => document.getElementById(id);
 const MIB = 1048576;
 const RECORD_SECONDS = 60;
 let about = null;
-let token = (window.location.hash.match(/^#token=(.+)$/) || [])[1] || "";
+let token = new URLSearchParams(window.location.hash.slice(1)).get("token") || "";
 let sending = null;
 let recorder = null;
 
@@ -53,6 +53,7 @@ function send(file, name) {
     return;
   }
   const query = new URLSearchParams({name, transcript: at("transcript").value});
+  if (at("cut").checked) query.set("timeline", "true");
   if (at("group").value) query.set("group", at("group").value);
   const request = new XMLHttpRequest();
   sending = request;
@@ -124,14 +125,14 @@ function show(found) {
   const sure = el("small", {}, share(found.probabilities[found.label]));
   const took = `${seconds(found.seconds)} long; ${seconds(found.took.decoding)} to decode, ${seconds(found.took.predicting)} to predict`;
   const answer = el("article", {class: "answer", "aria-labelledby": id}, head,
-    el("p", {class: "big"}, found.label, sure), el("p", {class: "note"}, took), ...lacking(found),
+    el("p", {class: "big"}, found.label, " ", sure), el("p", {class: "note"}, took), ...lacking(found),
     el("div", {class: "look"},
       part("Probabilities", bars(classes, values(found.probabilities))),
       part("Each modality", votes("modality", classes, rows)),
       part("Face", faces(found.pictures)),
       part("Sound", waveform(bytes(found.pictures.peaks), found.seconds, words)),
       part("Words", spoken(found.transcript, words)),
-      part("Timeline", found.timeline && found.timeline.length ? timeline(found.timeline, found.seconds) : null)));
+      part("Timeline", found.timeline ? timeline(found.timeline, found.seconds) : null)));
   at("answers").prepend(answer);
   head.focus({preventScroll: true});
   answer.scrollIntoView({block: "start"});
@@ -139,6 +140,7 @@ function show(found) {
 
 /** A row an utterance: when, what is said, and which class. */
 function timeline(rows, duration) {
+  if (!rows.length) return el("p", {class: "note"}, "Nobody is heard to speak.");
   const told = rows.map((row) => [`${row.start.toFixed(1)} to ${row.end.toFixed(1)} s`, row.label || "-", row.transcript || ""]);
   const strip = svg("svg", {class: "timeline", viewBox: "0 0 1000 40", preserveAspectRatio: "none", role: "img",
     "aria-label": `${rows.length} utterances in ${seconds(duration)}`},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import cv2
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 if TYPE_CHECKING:
+    from mer.encoders.asr.transcript import Word
+    from mer.prediction.timeline import Utterance
     from mer.serve.desk import Predicted
 
 CROPS = 8
@@ -48,6 +51,18 @@ class Pictures(BaseModel):
     peaks: str = ""
 
 
+class Part(BaseModel):
+    """An utterance: from `start` to `end` seconds, its words, and its probabilities smoothed over its neighbours; no
+    label where nothing could be predicted."""
+
+    start: float
+    end: float
+    label: str | None
+    probabilities: dict[str, Probability]
+    transcript: str
+    words: list[Said]
+
+
 class Took(BaseModel):
     """Seconds."""
 
@@ -72,6 +87,7 @@ class Answer(BaseModel):
     seconds: float
     notes: list[str] = Field(description="What the file has and its record lacks")
     pictures: Pictures | None
+    timeline: list[Part] | None
     took: Took
 
 
@@ -109,10 +125,11 @@ def answer_of(found: Predicted, name: str, *, pictures: bool) -> Answer:
         absent=dict(of.absent),
         transcript=of.transcript,
         transcript_source=of.source,
-        words=[Said(text=word.text, start=round(word.start, 3), end=round(word.end, 3)) for word in of.words],
+        words=_said(of.words),
         seconds=round(of.seconds, 3),
         notes=list(of.notes),
         pictures=_pictures(found) if pictures else None,
+        timeline=None if found.utterances is None else [_part(one) for one in found.utterances],
         took=Took(decoding=round(found.decoding, 3), predicting=round(found.predicting, 3)),
     )
 
@@ -131,6 +148,21 @@ def peaks(waveform: NDArray[np.float32], count: int = PEAKS) -> bytes:
     edges = np.minimum(np.linspace(0, len(waveform), count + 1).astype(int)[:-1], len(waveform) - 1)
     loudest = np.maximum.reduceat(np.abs(waveform), edges)
     return (255 * np.sqrt(np.clip(loudest, 0, 1))).round().astype(np.uint8).tobytes()
+
+
+def _part(one: Utterance) -> Part:
+    return Part(
+        start=round(one.start, 3),
+        end=round(one.end, 3),
+        label=one.label,
+        probabilities=_rounded(one.smoothed or {}),
+        transcript=one.prediction.transcript,
+        words=_said(one.words),
+    )
+
+
+def _said(words: Sequence[Word]) -> list[Said]:
+    return [Said(text=word.text, start=round(word.start, 3), end=round(word.end, 3)) for word in words]
 
 
 def _pictures(found: Predicted) -> Pictures:
@@ -154,9 +186,9 @@ def _jpeg(image: NDArray[np.uint8] | cv2.typing.MatLike, width: int) -> str:
     scale = min(1.0, width / image.shape[1])
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    return base64.b64encode(cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 80])[1]).decode("ascii")
+    content = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes()
+    return base64.b64encode(content).decode("ascii")
 
 
-def _rounded(probabilities: object) -> dict[str, float]:
-    assert isinstance(probabilities, dict)
+def _rounded(probabilities: Mapping[str, float]) -> dict[str, float]:
     return {name: round(float(value), 6) for name, value in probabilities.items()}

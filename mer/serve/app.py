@@ -146,6 +146,7 @@ class Server:
         transcript: Annotated[str, Query(max_length=LONGEST_TEXT, description="What is said, where known")] = "",
         group: Annotated[str | None, Query(max_length=LONGEST_TEXT, description="Speaker or session")] = None,
         pictures: Annotated[bool, Query(description="Whether the answer has faces and the waveform")] = True,
+        timeline: Annotated[bool, Query(description="Whether each utterance is predicted, too")] = False,
     ) -> Response:
         self.gate.check(request)
         if request.headers.get("content-type", "").startswith("multipart/"):  # curl calls any body a form
@@ -162,7 +163,7 @@ class Server:
             try:
                 self.counts.received += path.stat().st_size
                 found = await self.desk.predict(
-                    path, Source(shown, str(path), group or None, transcript), request.is_disconnected
+                    path, Source(shown, str(path), group or None, transcript), request.is_disconnected, cut=timeline
                 )
             finally:
                 path.unlink()

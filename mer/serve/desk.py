@@ -20,12 +20,14 @@ from mer.media.record import MediaRecord
 from mer.media.sandbox import Sandbox
 from mer.prediction.extractor import raw_of
 from mer.prediction.source import Source
+from mer.prediction.timeline import timeline
 from mer.serve.limits import Limits
 from mer.serve.refusals import BusyError, CannotPredictError, GoneError, TooManyError
 
 if TYPE_CHECKING:
     from mer.prediction.answer import Prediction
     from mer.prediction.predictor import Predictor
+    from mer.prediction.timeline import Utterance
 
 T = TypeVar("T")
 LOOK_SECONDS = 0.25
@@ -34,12 +36,14 @@ LOOK_SECONDS = 0.25
 
 @dataclass(frozen=True)
 class Predicted:
-    """A clip's prediction, its record (sound and frames), and the seconds that decoding and predicting took."""
+    """A clip's prediction, its record (sound and frames), the seconds that decoding and predicting took, and its
+    utterances where they were asked for."""
 
     prediction: Prediction
     record: MediaRecord
     decoding: float
     predicting: float
+    utterances: tuple[Utterance, ...] | None = None
 
 
 class Desk:
@@ -83,10 +87,13 @@ class Desk:
             self.admitted[client] -= 1
             self.admitted += Counter()  # drops clients with none
 
-    async def predict(self, path: Path, source: Source, gone: Callable[[], Awaitable[bool]]) -> Predicted:
+    async def predict(
+        self, path: Path, source: Source, gone: Callable[[], Awaitable[bool]], *, cut: bool = False
+    ) -> Predicted:
         """Predict a file; it must stay until this returns, and may be removed then.
 
         Args:
+            cut: whether to predict each of its utterances, too.
             gone: whether the client went away meanwhile: then its clip is given up.
 
         Raises:
@@ -103,7 +110,7 @@ class Desk:
             raise
         self.working += 1
         tools = self._idle.pop() if self._idle else Tools(Sandbox(self.decode), self._cropper())
-        work = asyncio.get_running_loop().run_in_executor(self._pool, self._work, tools, path, source)
+        work = asyncio.get_running_loop().run_in_executor(self._pool, self._work, tools, path, source, cut)
         try:
             found = await _watched(work, gone, tools.sandbox.close)
         except (CannotPredictError, BusyError):
@@ -127,9 +134,9 @@ class Desk:
         self._idle.clear()
 
     def _cropper(self) -> FaceCropper | None:
-        return FaceCropper(self.predictor.params.face) if "face" in self.predictor.modalities else None
+        return FaceCropper(self.predictor.params.faces) if "face" in self.predictor.modalities else None
 
-    def _work(self, tools: Tools, path: Path, source: Source) -> Predicted:
+    def _work(self, tools: Tools, path: Path, source: Source, cut: bool) -> Predicted:
         try:
             began = time.monotonic()
             record = MediaRecord(clip_id=source.path, **tools.sandbox.decode(path))
@@ -137,6 +144,7 @@ class Desk:
             decoded = time.monotonic()
             with self._encoders:
                 prediction = self._predict(raw, source)
+                utterances = tuple(timeline(self.predictor, source)) if cut else None
             done = time.monotonic()
         except MachineError as error:
             raise BusyError(str(error)) from None
@@ -144,7 +152,7 @@ class Desk:
             raise CannotPredictError(error.error, str(error).replace(str(path), source.path)) from None
         if prediction.label is None:
             raise CannotPredictError("nothing_to_go_by", str(prediction.error))
-        return Predicted(prediction, record, decoded - began, done - decoded)
+        return Predicted(prediction, record, decoded - began, done - decoded, utterances)
 
     def _predict(self, raw: object, source: Source) -> Prediction:
         threads = OneThread()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import socket
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import uvicorn
+from fastapi import FastAPI
 
 from mer.errors import MerError
 from mer.serve.app import make_app
@@ -28,8 +30,24 @@ def listen(predictor: Predictor, limits: Limits, host: str, port: int, token: st
     Raises:
         MerError: the address cannot be listened on, or the bundle's encoders cannot be loaded.
     """
-    taken = _taken(host, port)
+    taken = bind(host, port)
     app = make_app(predictor, limits, token)
+    server_of(app, limits, address(host, taken.getsockname()[1], token)).run(sockets=[taken])
+
+
+class Announcing(uvicorn.Server):
+    """Says where it is once it listens."""
+
+    said = ""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.said and self.started:
+            print(self.said, flush=True)
+
+
+def server_of(app: FastAPI, limits: Limits, said: str = "") -> uvicorn.Server:
+    """An HTTP server of an app; `run` blocks until `should_exit`. `said` is printed once it listens."""
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -41,21 +59,22 @@ def listen(predictor: Predictor, limits: Limits, host: str, port: int, token: st
         limit_concurrency=limits.admitted + BACKLOG,
         backlog=BACKLOG,
     )
-    print(address(host, taken.getsockname()[1], token), flush=True)
-    uvicorn.Server(config).run(sockets=[taken])
+    server = Announcing(config)
+    server.said = said
+    return server
 
 
 def address(host: str, port: int, token: str | None) -> str:
     """Where the page is; a token goes behind the '#', which browsers send to nobody."""
     shown = f"[{host}]" if ":" in host else host
     if token is not None:
-        return f"http://{shown}:{port}/#token={token}"
+        return f"http://{shown}:{port}/#token={quote(token, safe='')}"
     assert is_local(host)
     return f"http://{shown}:{port}/"
 
 
-def _taken(host: str, port: int) -> socket.socket:
-    """Held before the encoders are loaded, and listened on once they are: nobody should wait for them."""
+def bind(host: str, port: int) -> socket.socket:
+    """A socket on an address: held before the encoders are loaded, listened on once they are, so that nobody waits."""
     try:
         [(family, _, _, _, place), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         taken = socket.socket(family, socket.SOCK_STREAM)
