@@ -188,11 +188,14 @@ def covered(found: Sequence[tuple[float, float]], spoken: Sequence[tuple[float, 
 def peak(*words: object) -> float:
     """MiB that a run had at most: run by a process of its own, so that nobody else's counts."""
     code = (
-        "import json, resource, sys; from mer.cli import app; app(json.loads(sys.argv[1]), standalone_mode=False); "
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        "import json, resource, sys; from mer.cli import app; "
+        "status = app(json.loads(sys.argv[1]), standalone_mode=False); "
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss); sys.exit(status)"
     )
     command_ = [sys.executable, "-c", code, json.dumps([str(word) for word in words])]
-    done = subprocess.run(command_, capture_output=True, text=True, check=True)
+    done = subprocess.run(command_, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(done.stderr)
     return int(done.stdout.split()[-1]) / 1024  # Linux counts in KiB
 
 

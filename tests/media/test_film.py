@@ -63,6 +63,18 @@ def test_groups_longer_than_are_kept_are_decoded_as_they_come(tmp_path: Path, mo
     assert [(place, shown_number(shot.image)) for place, shot in found] == [(0, 12), (1, 100), (2, 175)]
 
 
+def test_a_worker_that_only_says_that_it_is_at_work_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = film(tmp_path, "plain")
+    wanted = np.concatenate(list(read_sound(path, PARAMS)))
+    code = "import mer.media.film as film, mer.media.worker as worker; film.BREATH = 3; worker.main()"
+    monkeypatch.setattr(sandbox, "WORKER", (sys.executable, "-c", code))
+    np.testing.assert_array_equal(np.concatenate(list(read_sound(path, PARAMS))), wanted)
+    assert [place for place, _ in read_frames(path, PARAMS, [0.5, 7.0])] == [0, 1]
+    assert read_length(path, PARAMS) == pytest.approx(8, abs=0.05)
+
+
 def test_a_film_that_breaks_off_gives_what_came_before(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "a.mkv", seconds=8)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
