@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -67,5 +68,8 @@ def onnx(
     from mer.self_training.bundle import load_bundle
 
     with opened(bundle) as folder:
-        export_onnx(load_bundle(folder), out)
+        loaded = load_bundle(folder)
+        export_onnx(loaded, out)
+    if loaded.numbers is not None:
+        print(f"without the targets {', '.join(loaded.numbers.targets)}: classes alone are exported", file=sys.stderr)
     print(f"{out}: {out.stat().st_size / 2**20:.1f} MiB")

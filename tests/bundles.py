@@ -15,7 +15,7 @@ from mer.learning.features import build_feature_set
 from mer.params import Params, TextParams
 from mer.pretraining.pretrain import pretrain
 from mer.provenance import save_bundle
-from mer.self_training.self_train import self_train
+from mer.self_training.train import train
 from mer.store.manifest import Made, write_manifest
 from mer.store.tables import UtteranceTable
 
@@ -33,17 +33,29 @@ def write_manifests(data: Path, params: Params, text: str) -> None:
         write_manifest(data / "manifests" / f"{name}.parquet", empty, made)
 
 
-def text_bundle(folder: Path, normalise: str = "corpus") -> Path:
-    """Train and save `folder/bundle`; standardised within three groups where `normalise` says `group`."""
+VALENCE = {"happy": 2.0, "sad": -1.5, "angry": -3.0}
+"""Of what is said, before noise."""
+
+
+def text_bundle(
+    folder: Path, normalise: str = "corpus", *, targets: tuple[str, ...] = (), classes: bool = True
+) -> Path:
+    """Train and save `folder/bundle`; standardised within three groups where `normalise` says `group`.
+
+    With `targets` it learns numbers that follow `VALENCE`, each ten times as large as the one before, and has an
+    unlabeled clip of each text last; without `classes` it learns these numbers alone. Clips and predictions lie beside
+    the bundle as `clips.parquet` and `predictions.parquet`.
+    """
     params = Params.model_validate(
         {
+            "corpus": {"target": list(targets) or None},
             "model": {"modalities": ["text"], "width": 8, "heads": 2, "normalise": [normalise]},
             "pretrain": {"epochs": 1},
             "self_train": {"rounds": 0, "steps": 60, "seeds": 1, "learning_rate": 0.01},
             "views": {"text": {"modality": "text", "dimensions": 6}},
         }
     )
-    labels = [name for name in TEXTS for _ in range(9)]
+    labels = [name for name in TEXTS for _ in range(9)] + (list(TEXTS) if targets else [])
     texts = [TEXTS[label] for label in labels]
     view = params.views["text"]
     assert isinstance(view, TextParams)
@@ -54,6 +66,11 @@ def text_bundle(folder: Path, normalise: str = "corpus") -> Path:
     rows = pd.DataFrame({"clip_id": clip_ids, "path": clip_ids, "split": "labeled", "label": labels})
     groups = [f"speaker{i % 3}" for i in range(len(labels))] if normalise == "group" else None
     rows = rows.assign(group=groups, transcript=texts, fold=np.arange(len(labels)) % 3)
+    if targets:
+        rows.loc[rows.index[-len(TEXTS) :], "split"] = "unlabeled"
+    noise = np.random.default_rng(0).normal(size=len(labels))
+    for k, name in enumerate(targets):
+        rows[f"target_{name}"] = 10**k * (np.array([VALENCE[label] for label in labels]) + 0.2 * noise)
     found = encoder.encode(texts)
     table = UtteranceTable(
         clip_ids,
@@ -61,8 +78,11 @@ def text_bundle(folder: Path, normalise: str = "corpus") -> Path:
         np.array([of.frames for of in found], np.int32),
         np.array([of.ok for of in found]),
     )
-    features = build_feature_set(ClipTable(rows, tuple(TEXTS)), {"text": table})
-    trained = self_train(features, pretrain(features, params), params)
+    clips = ClipTable(rows if classes else rows.assign(label=None), tuple(TEXTS) if classes else ())
+    features = build_feature_set(clips, {"text": table})
+    trained = train(features, pretrain(features, params), params)
+    rows.to_parquet(folder / "clips.parquet")
+    trained.predictions.to_parquet(folder / "predictions.parquet")
     about = describe(params, features, trained.predictions)
     save_bundle(folder / "bundle", trained.bundle, params, folder, about)
     return folder / "bundle"

@@ -37,11 +37,34 @@ async function learn() {
   complain("");
   about = await answer.json();
   at("about").textContent =
-    `One of ${about.classes.join(", ")}, by ${about.modalities.join(", ")}. Up to ${about.megabytes} MiB and ` +
+    `${tells()}, by ${about.modalities.join(", ")}. Up to ${about.megabytes} MiB and ` +
     `${about.seconds} seconds; nothing is kept.`;
   at("warning").textContent = about.warning || "";
   at("warning").hidden = !about.warning;
   at("by-group").hidden = !about.by_group;
+}
+
+/** What the bundle tells of a clip. */
+function tells() {
+  const parts = about.classes.length ? [`One of ${about.classes.join(", ")}`] : [];
+  if (about.targets.length) parts.push(`${parts.length ? "numbers" : "Numbers"} for ${about.targets.join(", ")}`);
+  return parts.join(", and ");
+}
+
+const number = (value) => (value === null ? "unbounded" : String(Number(value.toPrecision(4))));
+
+const numbers = (of) => Object.entries(of).map(([name, one]) => `${name} ${number(one.value)}`);
+
+/** The label with its share, then each target: a line. */
+function told(found) {
+  const label = found.label === null ? [] : [`${found.label}, ${Math.round(100 * found.probabilities[found.label])} %`];
+  return [...label, ...numbers(found.targets)].join("; ");
+}
+
+/** A row a target, with its interval. */
+function targets(found) {
+  const rows = Object.entries(found.targets).map(([name, of]) => [name, number(of.value), number(of.low), number(of.high)]);
+  return rows.length ? table("Targets", ["target", "value", "from", "to"], rows) : null;
 }
 
 /** Send a file; progress as it goes, and the answer in the end. */
@@ -85,7 +108,7 @@ function answered(request, name) {
     found = {message: `the server says ${request.status}`};
   }
   if (request.status === 200) {
-    say(`${found.name}: ${found.label}, ${Math.round(100 * found.probabilities[found.label])} %.`);
+    say(`${found.name}: ${told(found)}.`);
     show(found);
     return;
   }
@@ -122,13 +145,14 @@ function show(found) {
   rows.push({name: "fused", values: values(found.probabilities)});
   const id = `answer-${at("answers").children.length}`;
   const head = el("h2", {id, tabindex: -1}, found.name);
-  const sure = el("small", {}, share(found.probabilities[found.label]));
+  const sure = found.label === null ? told(found) : el("small", {}, share(found.probabilities[found.label]));
   const took = `${seconds(found.seconds)} long; ${seconds(found.took.decoding)} to decode, ${seconds(found.took.predicting)} to predict`;
   const answer = el("article", {class: "answer", "aria-labelledby": id}, head,
-    el("p", {class: "big"}, found.label, " ", sure), el("p", {class: "note"}, took), ...lacking(found),
+    el("p", {class: "big"}, found.label || "", " ", sure), el("p", {class: "note"}, took), ...lacking(found),
     el("div", {class: "look"},
-      part("Probabilities", bars(classes, values(found.probabilities))),
-      part("Each modality", votes("modality", classes, rows)),
+      part("Probabilities", classes.length ? bars(classes, values(found.probabilities)) : null),
+      part("Targets", targets(found)),
+      part("Each modality", classes.length ? votes("modality", classes, rows) : null),
       part("Face", faces(found.pictures)),
       part("Sound", waveform(bytes(found.pictures.peaks), found.seconds, words)),
       part("Words", spoken(found.transcript, words)),
@@ -141,12 +165,13 @@ function show(found) {
 /** A row an utterance: when, what is said, and which class. */
 function timeline(rows, duration) {
   if (!rows.length) return el("p", {class: "note"}, "Nobody is heard to speak.");
-  const told = rows.map((row) => [`${row.start.toFixed(1)} to ${row.end.toFixed(1)} s`, row.label || "-", row.transcript || ""]);
+  const said = (row) => [...(row.label ? [row.label] : []), ...numbers(row.targets)].join("; ") || "-";
+  const lines = rows.map((row) => [`${row.start.toFixed(1)} to ${row.end.toFixed(1)} s`, said(row), row.transcript || ""]);
   const strip = svg("svg", {class: "timeline", viewBox: "0 0 1000 40", preserveAspectRatio: "none", role: "img",
     "aria-label": `${rows.length} utterances in ${seconds(duration)}`},
   ...rows.map((row) => svg("rect", {x: ((1000 * row.start) / duration).toFixed(1), y: 4, height: 32, rx: 4,
     width: Math.max(2, (1000 * (row.end - row.start)) / duration).toFixed(1), class: "utterance"})));
-  return el("div", {}, strip, table("Timeline", ["time", "emotion", "words"], told));
+  return el("div", {}, strip, table("Timeline", ["time", "emotion", "words"], lines));
 }
 
 async function record(wanted) {

@@ -95,8 +95,10 @@ def export_onnx(bundle: Bundle, out: str | Path) -> None:
     of classes and views stand in the file's metadata.
 
     Raises:
-        MerError: the package for it is missing, or the model does not export.
+        MerError: the bundle has no classes, or the package for it is missing.
     """
+    if not bundle.classes:
+        raise MerError("ONNX: this bundle predicts targets alone; what is exported is the vote on classes")
     try:
         import onnx
     except ImportError:

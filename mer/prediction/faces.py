@@ -21,7 +21,7 @@ from mer.media.film_reader import read_frames
 from mer.media.rate import SAMPLE_RATE
 from mer.media.record import MediaRecord
 from mer.media.sandbox import Sandbox
-from mer.prediction.answer import Prediction, rounded
+from mer.prediction.answer import Prediction, rounded, target_columns
 from mer.prediction.extractor import Raw
 from mer.prediction.forms import csv_bytes, line_bytes, parquet_bytes
 from mer.prediction.predictor import Predictor
@@ -121,6 +121,7 @@ def _flat(one: Face) -> dict[str, Any]:
     own = rounded(one.prediction.probabilities)
     row = {name: values[name] for name in ("path", "face", "speaks", "correlation", "label")}
     row |= {f"p_{name}": value for name, value in own.items()}
+    row |= target_columns(one.prediction.targets, list(one.prediction.targets))
     return row | {name: json.dumps(values[name]) for name in ("times", "boxes")}
 
 

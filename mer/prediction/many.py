@@ -30,7 +30,7 @@ def predict_to_table(
     Raises:
         MerError: see `Table`.
     """
-    table = Table(out, Columns(predictor.classes, predictor.views, identity(predictor.folder)))
+    table = Table(out, Columns(predictor.classes, predictor.views, identity(predictor.folder), predictor.targets))
     with table:
         if predictor.by_group:
             yield from _by_group(predictor, sources, table, compute)

@@ -68,8 +68,13 @@ class Predictor:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the classes, in the order of the probabilities."""
+        """Names of the classes, in the order of the probabilities; none where it predicts targets alone."""
         return self.classifier.classes
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names of the numbers that are predicted beside the classes, or alone."""
+        return () if self.classifier.numbers is None else self.classifier.numbers.targets
 
     @property
     def views(self) -> tuple[str, ...]:

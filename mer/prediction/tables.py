@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from mer.errors import MerError
 from mer.machine import explain
-from mer.prediction.answer import Prediction, rounded
+from mer.prediction.answer import Prediction, rounded, target_columns
 
 CSV, LINES, PARQUET = "csv", "jsonl", "parquet"
 ENDINGS = {".csv": CSV, ".jsonl": LINES, ".ndjson": LINES, ".parquet": PARQUET}
@@ -27,18 +27,20 @@ NOT_OURS = "not a table that `mer predict` wrote with this bundle; name another 
 
 
 class Columns:
-    """The columns of a bundle's tables: `p_<class>`, whether each view is there, and what a row was made of.
+    """The columns of a bundle's tables: `p_<class>`, `t_<target>` with the ends of its interval, whether each view is
+    there, and what a row was made of.
 
     `transient` is true where the machine was at fault, or a limit met: such rows are done again. `bundle` says which
     bundle made the row.
     """
 
-    def __init__(self, classes: Sequence[str], views: Sequence[str], bundle: str) -> None:
-        self.classes, self.views, self.bundle = tuple(classes), tuple(views), bundle
+    def __init__(self, classes: Sequence[str], views: Sequence[str], bundle: str, targets: Sequence[str] = ()) -> None:
+        self.classes, self.views, self.bundle, self.targets = tuple(classes), tuple(views), bundle, tuple(targets)
         self.names = (
             "path",
             "label",
             *(f"p_{name}" for name in classes),
+            *target_columns({}, targets),
             *(f"has_{name}" for name in views),
             *("group", "transcript", "seconds", "error", "transient", "bundle"),
         )
@@ -48,6 +50,7 @@ class Columns:
         known = rounded(prediction.probabilities)
         row: dict[str, Any] = {"path": prediction.path, "label": prediction.label}
         row |= {f"p_{name}": known.get(name) for name in self.classes}
+        row |= target_columns(prediction.targets, self.targets)
         row |= {f"has_{name}": prediction.modalities.get(name) for name in self.views}
         row |= {"group": prediction.group, "transcript": prediction.transcript or None}
         row |= {"seconds": round(prediction.seconds, 3), "error": prediction.error}
@@ -199,6 +202,7 @@ class Table:
 
         kinds = {
             **{f"p_{name}": pa.float64() for name in self.columns.classes},
+            **dict.fromkeys(target_columns({}, self.columns.targets), pa.float64()),
             **{f"has_{name}": pa.bool_() for name in self.columns.views},
             "seconds": pa.float64(),
             "transient": pa.bool_(),

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 from mer.errors import MerError
 from mer.machine import explain
-from mer.prediction.answer import rounded
+from mer.prediction.answer import rounded, target_columns
 from mer.prediction.forms import csv_bytes, line_bytes, parquet_bytes
 
 if TYPE_CHECKING:
@@ -73,7 +73,8 @@ def vtt(found: Sequence[Utterance], media: str) -> bytes:
 
 
 def eaf(found: Sequence[Utterance], media: str) -> bytes:
-    """ELAN's annotation format 3.0, a tier for the emotion, one for what was said, one for words where known."""
+    """ELAN's annotation format 3.0, a tier for the emotion, one for each target (`t_<name>`), one for what was said,
+    one for words where known."""
     document = ElementTree.Element(
         "ANNOTATION_DOCUMENT",
         {
@@ -128,17 +129,22 @@ def textgrid(found: Sequence[Utterance], media: str) -> bytes:
 
 
 def rows(found: Sequence[Utterance]) -> list[dict[str, Any]]:
-    """A flat row an utterance: `p_<class>` as predicted, `s_<class>` smoothed."""
+    """A flat row an utterance: `p_<class>` and `t_<target>` as predicted, `s_<class>` smoothed."""
     classes = next((list(one.smoothed) for one in found if one.smoothed is not None), [])
     modalities = next((list(one.prediction.modalities) for one in found if one.prediction.modalities), [])
-    return [_row(one, classes, modalities) for one in found]
+    return [_row(one, classes, _targets(found), modalities) for one in found]
 
 
-def _row(one: Utterance, classes: Sequence[str], modalities: Sequence[str]) -> dict[str, Any]:
+def _targets(found: Sequence[Utterance]) -> list[str]:
+    return next((list(one.prediction.targets) for one in found if one.prediction.targets), [])
+
+
+def _row(one: Utterance, classes: Sequence[str], targets: Sequence[str], modalities: Sequence[str]) -> dict[str, Any]:
     own, near = rounded(one.prediction.probabilities), rounded(one.smoothed or {})
     row: dict[str, Any] = {"path": one.prediction.path, "start": round(one.start, 3), "end": round(one.end, 3)}
     row |= {"label": one.prediction.label, "smoothed_label": one.label}
     row |= {f"p_{name}": own.get(name) for name in classes} | {f"s_{name}": near.get(name) for name in classes}
+    row |= target_columns(one.prediction.targets, targets)
     row |= {f"has_{name}": one.prediction.modalities.get(name) for name in modalities}
     return row | {"transcript": one.prediction.transcript or None, "error": one.prediction.error}
 
@@ -156,13 +162,14 @@ def _parquet(found: Sequence[Utterance], media: str) -> bytes:
 
 
 def _told(found: Sequence[Utterance]) -> list[Utterance]:
-    return [one for one in found if one.label is not None]
+    return [one for one in found if one.label is not None or one.prediction.targets]
 
 
 def _caption(one: Utterance) -> str:
-    assert one.smoothed is not None
     said = _line(one.prediction.transcript)
-    return f"[{_line(str(one.label))} {max(one.smoothed.values()):.2f}]" + (f" {said}" if said else "")
+    told = [f"{_line(str(one.label))} {max(one.smoothed.values()):.2f}"] if one.smoothed else []
+    told += [f"{_line(name)} {of.value:.4g}" for name, of in one.prediction.targets.items()]
+    return f"[{', '.join(told)}]" + (f" {said}" if said else "")
 
 
 def _line(text: str) -> str:
@@ -179,7 +186,14 @@ def _clock(seconds: float, point: str) -> str:
 def _tiers(found: Sequence[Utterance]) -> Mapping[str, list[Interval]]:
     said = [(one.start, one.end, _line(one.prediction.transcript)) for one in found if one.prediction.transcript]
     words = [(word.start, word.end, _line(word.text)) for one in found for word in one.words]
-    tiers = {"emotion": [(one.start, one.end, str(one.label)) for one in _told(found)]}
+    labels = [(one.start, one.end, str(one.label)) for one in found if one.label is not None]
+    targets = {
+        f"t_{name}": [
+            (one.start, one.end, f"{one.prediction.targets[name].value:.4g}") for one in found if one.prediction.targets
+        ]
+        for name in _targets(found)
+    }
+    tiers = ({"emotion": labels} if labels or not targets else {}) | targets
     return tiers | ({"transcript": said} if said else {}) | ({"words": list(_apart(words))} if words else {})
 
 

@@ -19,7 +19,7 @@ from mer.media import encode
 from mer.media.film_reader import read_frames, read_length, read_sound
 from mer.media.rate import SAMPLE_RATE as RATE
 from mer.media.record import MediaRecord
-from mer.prediction.answer import Prediction, Probabilities, rounded
+from mer.prediction.answer import Prediction, Probabilities, likeliest, rounded
 from mer.prediction.extractor import Extracted, Raw, raw_of
 from mer.prediction.predictor import Predictor
 from mer.prediction.source import Source
@@ -38,7 +38,8 @@ class Utterance:
     """One row of a timeline: from `start` to `end` seconds of the film; `words` have the film's seconds, too.
 
     `smoothed` is the mean of the probabilities of utterances around, weighted by their length and by a Gaussian of
-    their distance; None where nothing could be predicted here.
+    their distance; None where no class could be predicted here. Targets are the prediction's own: the interval of an
+    utterance does not hold for a mean over several.
     """
 
     start: float
@@ -61,9 +62,10 @@ class Utterance:
         return {"path": own.pop("path"), **times, "smoothed_label": self.label, "smoothed": smoothed, **own}
 
     def __str__(self) -> str:
-        likely = sorted((self.smoothed or {}).items(), key=lambda item: -item[1])[:3]
-        told = ", ".join(f"{name} {value:.2f}" for name, value in likely) or str(self.prediction.error)
-        return f"{self.start:9.2f} {self.end:9.2f}  {self.label or '-'}  {told}  {self.prediction.transcript}".rstrip()
+        told = [f"{self.label}  {likeliest(self.smoothed)}"] if self.smoothed else []
+        told += [f"{name} {one}" for name, one in self.prediction.targets.items()]
+        text = "; ".join(told) or f"-  {self.prediction.error}"
+        return f"{self.start:9.2f} {self.end:9.2f}  {text}  {self.prediction.transcript}".rstrip()
 
 
 def timeline(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer.errors import ClipError, MachineError
-from mer.prediction.answer import Prediction
+from mer.prediction.answer import Estimate, Prediction
 from mer.prediction.source import Source
 from mer.self_training.bundle import Bundle, Votes
 
@@ -26,7 +26,16 @@ simulated speakers it predicts .98 right with 8 clips of one at hand and .93 of 
 
 def stands_alone(bundle: Bundle) -> bool:
     """Whether what a clip gets hangs on that clip alone, and not on others of its group."""
-    return bundle.view.name != "group"
+    return not _votes_by_group(bundle) and not _counts_by_group(bundle)
+
+
+def _votes_by_group(bundle: Bundle) -> bool:
+    return bundle.view.name == "group"
+
+
+def _counts_by_group(bundle: Bundle) -> bool:
+    """Of targets, which may be standardised otherwise than classes are."""
+    return bundle.numbers is not None and bundle.numbers.view.name == "group"
 
 
 def predictions(bundle: Bundle, sources: Sequence[Source], found: Sequence[Extracted]) -> list[Prediction]:
@@ -36,16 +45,17 @@ def predictions(bundle: Bundle, sources: Sequence[Source], found: Sequence[Extra
     names = tuple(bundle.view.standardisers)
     features = {name: np.stack([one.features[name].embedding for one in found]) for name in names}
     present = {name: np.array([one.features[name].ok for one in found]) for name in names}
-    if stands_alone(bundle):
-        votes = _in_blocks(bundle, features, present)
+    groups = np.array([TOGETHER if source.group is None else source.group for source in sources], object)
+    if _votes_by_group(bundle):
+        votes = bundle.votes(features, present, groups)
     else:
-        groups = [TOGETHER if source.group is None else source.group for source in sources]
-        votes = bundle.votes(features, present, np.array(groups, object))
+        votes = _in_blocks(bundle, features, present)
+    targets = _targets(bundle, features, present, groups)
     views = bundle.view.views
     parts = {**views.by_modality, **views.single}
     alone = votes.by_part(list(parts))
     return [
-        _prediction(bundle, source, one, votes, _there(alone, parts, names, one), i)
+        _prediction(bundle, source, one, votes, _there(alone, parts, names, one), targets[i], i)
         for i, source, one in zip(count(), sources, found, strict=False)
     ]
 
@@ -66,15 +76,40 @@ def failed(source: Source, error: ClipError) -> Prediction:
     return Prediction(source.path, None, {}, {}, str(error), group=source.group, transient=again)
 
 
+def _blocks(number: int) -> Iterator[tuple[NDArray[np.int64], int]]:
+    """Rows of each block, the last clip again to fill it, and how many of them are no such filling."""
+    for start in range(0, number, ROWS):
+        yield np.minimum(np.arange(start, start + ROWS), number - 1), min(ROWS, number - start)
+
+
+def _targets(
+    bundle: Bundle,
+    features: Mapping[str, NDArray[np.float32]],
+    present: Mapping[str, NDArray[np.bool_]],
+    groups: NDArray[np.object_],
+) -> list[dict[str, Estimate]]:
+    """The numbers of each clip, where the bundle predicts any."""
+    number = len(groups)
+    if bundle.numbers is None:
+        return [{}] * number
+    blocks = [(np.arange(number), number)] if _counts_by_group(bundle) else _blocks(number)
+    found: list[dict[str, Estimate]] = []
+    for rows, real in blocks:
+        own = {k: x[rows] for k, x in features.items()}, {k: x[rows] for k, x in present.items()}
+        numbers = bundle.estimate(*own, groups[rows])
+        for i in range(real):
+            ends = [map(float, of[i]) for of in (numbers.values, numbers.low, numbers.high)]
+            found.append(dict(zip(bundle.numbers.targets, map(Estimate, *ends), strict=True)))
+    return found
+
+
 def _in_blocks(
     bundle: Bundle, features: Mapping[str, NDArray[np.float32]], present: Mapping[str, NDArray[np.bool_]]
 ) -> Votes:
-    number = len(next(iter(present.values())))
     parts = []
-    for start in range(0, number, ROWS):
-        rows = np.minimum(np.arange(start, start + ROWS), number - 1)  # the last clip again, to fill the block
+    for rows, real in _blocks(len(next(iter(present.values())))):
         part = bundle.votes({k: x[rows] for k, x in features.items()}, {k: x[rows] for k, x in present.items()})
-        parts.append((part, min(ROWS, number - start)))
+        parts.append((part, real))
     return Votes(
         bundle.experts,
         parts[0][0].weights,
@@ -90,6 +125,7 @@ def _prediction(
     one: Extracted,
     votes: Votes,
     alone: Mapping[str, NDArray[np.float32]],
+    targets: Mapping[str, Estimate],
     row: int,
 ) -> Prediction:
     modalities = {name: of.ok for name, of in one.features.items()}
@@ -114,9 +150,10 @@ def _prediction(
     probabilities = by_class(votes.probabilities[row])
     return Prediction(
         source.path,
-        max(probabilities, key=probabilities.__getitem__),
+        max(probabilities, key=probabilities.__getitem__, default=None),
         probabilities,
         modalities,
+        targets=targets,
         by_modality={name: by_class(of[row]) for name, of in alone.items()},
         experts={
             name: by_class(votes.own[e, row]) for e, name in enumerate(votes.experts) if bool(votes.seeing[e, row])

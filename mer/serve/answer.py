@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 
 if TYPE_CHECKING:
     from mer.encoders.asr.transcript import Word
+    from mer.prediction.answer import Targets
     from mer.prediction.timeline import Utterance
     from mer.serve.desk import Predicted
 
@@ -51,14 +52,23 @@ class Pictures(BaseModel):
     peaks: str = ""
 
 
+class Number(BaseModel):
+    """A predicted number with its interval; an end is null where the bundle learned from too few clips to bound it."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
 class Part(BaseModel):
-    """An utterance: from `start` to `end` seconds, its words, and its probabilities smoothed over its neighbours; no
-    label where nothing could be predicted."""
+    """An utterance: from `start` to `end` seconds, its words, its own targets, and its probabilities smoothed over its
+    neighbours; no label where no class could be predicted."""
 
     start: float
     end: float
     label: str | None
     probabilities: dict[str, Probability]
+    targets: dict[str, Number]
     transcript: str
     words: list[Said]
 
@@ -72,11 +82,13 @@ class Took(BaseModel):
 
 class Answer(BaseModel):
     """A clip's prediction. `probabilities` are the vote's, `by_modality` those of each modality alone, `experts` those
-    of each voter; `modalities` says which the clip has, `absent` why it lacks one."""
+    of each voter; `modalities` says which the clip has, `absent` why it lacks one. `targets` are the numbers that the
+    bundle predicts; one of targets alone gives no label."""
 
     name: str
-    label: str
+    label: str | None
     probabilities: dict[str, Probability]
+    targets: dict[str, Number]
     by_modality: dict[str, dict[str, Probability]]
     experts: dict[str, dict[str, Probability]]
     modalities: dict[str, bool]
@@ -102,6 +114,7 @@ class About(BaseModel):
     """What this server predicts with, and what it takes."""
 
     classes: list[str]
+    targets: list[str]
     modalities: list[str]
     by_group: bool = Field(description="Whether clips are standardised within their group: give one where it is known")
     listens: bool = Field(description="Whether a recogniser hears what is said where no transcript is given")
@@ -114,11 +127,11 @@ class About(BaseModel):
 def answer_of(found: Predicted, name: str, *, pictures: bool) -> Answer:
     """The answer to a prediction."""
     of = found.prediction
-    assert of.label is not None
     return Answer(
         name=name,
         label=of.label,
         probabilities=_rounded(of.probabilities),
+        targets=_numbers(of.targets),
         by_modality={modality: _rounded(own) for modality, own in of.by_modality.items()},
         experts={expert: _rounded(own) for expert, own in of.experts.items()},
         modalities=dict(of.modalities),
@@ -156,6 +169,7 @@ def _part(one: Utterance) -> Part:
         end=round(one.end, 3),
         label=one.label,
         probabilities=_rounded(one.smoothed or {}),
+        targets=_numbers(one.prediction.targets),
         transcript=one.prediction.transcript,
         words=_said(one.words),
     )
@@ -188,6 +202,10 @@ def _jpeg(image: NDArray[np.uint8] | cv2.typing.MatLike, width: int) -> str:
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     content = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes()
     return base64.b64encode(content).decode("ascii")
+
+
+def _numbers(targets: Targets) -> dict[str, Number]:
+    return {name: Number.model_validate(one.as_dict()) for name, one in targets.items()}
 
 
 def _rounded(probabilities: Mapping[str, float]) -> dict[str, float]:

@@ -130,6 +130,7 @@ class Server:
         self.gate.check(request)
         return About(
             classes=list(self.predictor.classes),
+            targets=list(self.predictor.targets),
             modalities=list(self.predictor.modalities),
             by_group=self.predictor.by_group,
             listens=self.predictor.extractor.transcriber is not None,
@@ -169,7 +170,8 @@ class Server:
                 path.unlink()
         answer = answer_of(found, shown, pictures=pictures)
         self.counts.answers["200"] += 1
-        self.counts.labels[answer.label] += 1
+        if answer.label is not None:
+            self.counts.labels[answer.label] += 1
         self.counts.seconds["decoding"].add(found.decoding)
         self.counts.seconds["predicting"].add(found.predicting)
         return Response(answer.model_dump_json(), media_type="application/json", headers=EVERYWHERE)

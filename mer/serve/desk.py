@@ -150,7 +150,7 @@ class Desk:
             raise BusyError(str(error)) from None
         except ClipError as error:
             raise CannotPredictError(error.error, str(error).replace(str(path), source.path)) from None
-        if prediction.label is None:
+        if prediction.error is not None:
             raise CannotPredictError("nothing_to_go_by", str(prediction.error))
         return Predicted(prediction, record, decoded - began, done - decoded, utterances)
 
