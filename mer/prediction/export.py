@@ -61,8 +61,9 @@ class Classifier(nn.Module):
         logits = [expert.logits(columns(inputs, part)) for expert, part in zip(bundle.linear, parts, strict=True)]
         for family, members in bundle.members:
             frozen = bundle.frozen.get(family)
-            encoded = frozen is not None and masked(frozen(inputs.features, inputs.present), frozen, inputs)
-            logits.append(mean_logits(members.forward(encoded or inputs)))
+            # no truth of `Inputs` is asked for: its length would be traced as a constant
+            seen = inputs if frozen is None else masked(frozen(inputs.features, inputs.present), frozen, inputs)
+            logits.append(mean_logits(members.forward(seen)))
             parts += heads_of(family, views).values()
         return bundle.vote(torch.cat(logits), expert_presence(inputs.present, parts))
 
