@@ -128,6 +128,22 @@ def test_valence_is_submitted_where_it_is_asked_for(run):
     assert list(pd.read_csv("submission.csv").columns) == ["name", "discrete", "valence"]
 
 
+def test_clips_that_no_fold_scores_get_the_numbers_of_the_table(run):
+    corpus = Path("corpus")
+    pd.read_csv(corpus / "labels.csv").rename(columns={"clip_id": "file"})[["file", "transcript"]].assign(
+        file=lambda rows: rows["file"] + ".mp4"
+    ).to_csv(corpus / "files.csv", index=False)
+    done = CliRunner().invoke(app, ["predict", str(corpus / "files.csv"), "--out", "new.parquet", "--workers", "1"])
+    assert done.exit_code == 0, done.output
+    found, table = pd.read_parquet("new.parquet"), pd.read_parquet("data/predictions.parquet")
+    found = found.set_index(found["path"].map(lambda path: Path(path).stem)).loc[list(table["clip_id"])]
+    rest = (table["split"] != "labeled").to_numpy()
+    assert rest.sum() > CLIPS // 4
+    names = [name for name in table if name.startswith(("t_", "p_"))]
+    np.testing.assert_allclose(found[names][rest], table[names][rest], rtol=1e-4, atol=1e-5)
+    assert list(found["label"][rest].fillna("")) == list(table["predicted"][rest].fillna(""))
+
+
 def test_the_bundle_is_judged_on_another_corpus_by_the_target_as_well(run, tmp_path):
     other = make_corpus(tmp_path / "other", labels=run)
     options = ["--target", "valence"] if run else []

@@ -12,7 +12,7 @@ from mer.encoders.face.cropper import FaceCropper
 from mer.encoders.face.crops import FaceCrops
 from mer.errors import MerError
 from mer.params import CropParams
-from mer.prediction.answer import Prediction
+from mer.prediction.answer import Estimate, Prediction
 from mer.prediction.faces import Face, predict_faces, write_faces
 from mer.prediction.predictor import Predictor
 from mer.prediction.source import Source
@@ -104,6 +104,17 @@ def test_a_table_of_faces(ending: str, tmp_path: Path) -> None:
         assert out.read_text().splitlines()[0] == "path,face,speaks,correlation,label,p_sad,p_happy,times,boxes"
     with pytest.raises(MerError, match="the ending of a table of faces"):
         write_faces(tmp_path / "faces.srt", [])
+
+
+def test_a_table_of_faces_has_targets_where_there_are_no_classes(tmp_path: Path) -> None:
+    targets = {"valence": Estimate(0.5, -0.5, 1.5)}
+    face = Face(0, Prediction("a.mp4", None, {}, {"face": True}, targets=targets, faces=talk(0)[3][0]), 0.41, True)
+    write_faces(tmp_path / "faces.csv", [face])
+    head, row = (tmp_path / "faces.csv").read_text().splitlines()
+    assert head == "path,face,speaks,correlation,label,t_valence,t_valence_low,t_valence_high,times,boxes"
+    assert row.startswith("a.mp4,0,True,0.41,,0.5,-0.5,1.5,")
+    assert "valence 0.5 [-0.5, 1.5]" in str(face)
+    assert face.as_dict()["targets"]["valence"]["high"] == 1.5
 
 
 def test_a_bundle_that_looks_at_no_face_says_so(bundle: Path, silence: Path) -> None:

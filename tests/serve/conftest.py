@@ -27,6 +27,12 @@ def seeing_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return face_bundle(tmp_path_factory.mktemp("faces"))
 
 
+@pytest.fixture(scope="session", params=[True, False], ids=["beside classes", "alone"])
+def target_bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of a target."""
+    return text_bundle(tmp_path_factory.mktemp("targets"), targets=("valence",), classes=request.param)
+
+
 @pytest.fixture(scope="module")
 def running(bundle):
     with serving(bundle) as found:

@@ -38,6 +38,23 @@ def test_the_answer_is_what_the_python_door_gives(running, bundle, sound, tmp_pa
     assert not running.left()
 
 
+def test_targets_are_answered_beside_classes_and_alone(target_bundle, sound, tmp_path):
+    (tmp_path / "clip.wav").write_bytes(sound)
+    door = load_bundle(target_bundle)
+    [expected] = door.predict([tmp_path / "clip.wav"], transcripts=[HAPPY])
+    with serving(target_bundle) as running:
+        reply = running.predict(sound, transcript=HAPPY)
+        assert reply.status == 200, reply.body
+        assert reply.json["targets"] == {"valence": expected.targets["valence"].as_dict()}
+        assert (reply.json["label"], bool(reply.json["probabilities"])) == (expected.label, bool(door.classes))
+        about = running.ask("/api/about").json
+        assert (about["classes"], about["targets"]) == (list(door.classes), ["valence"])
+        counted = running.ask("/metrics").body.decode()
+        assert ('mer_predictions_total{class="happy"} 1' in counted) == bool(door.classes)
+        nothing = running.predict(sound)
+        assert (nothing.status, nothing.json["error"]) == (422, "nothing_to_go_by")
+
+
 def test_pictures_may_be_left_out(running, sound):
     assert running.predict(sound, transcript=HAPPY, pictures="false").json["pictures"] is None
 

@@ -87,6 +87,27 @@ def test_a_timeline_is_shown_where_it_is_asked_for(chromium, seeing, film, by_le
         assert watched.complaints == []
 
 
+def test_targets_are_shown_beside_classes_and_alone(chromium, target_bundle, film):
+    with serving(target_bundle) as running, chromium.page() as watched:
+        page = watched.page
+        opened(page, running)
+        drop(page, film)
+        answer = page.get_by_role("article", name="astronaut.mp4")
+        answer.wait_for()
+        cells = answer.get_by_role("region", name="Targets").locator("tbody tr").locator("th, td").all_text_contents()
+        assert cells[0] == "valence"
+        value, low, high = map(float, cells[1:])
+        assert low < 2 < high
+        classes = running.ask("/api/about").json["classes"]
+        assert bool(answer.get_by_role("region", name="modality").count()) == bool(classes)
+        assert answer.locator(".big").inner_text().split()[0] == ("happy" if classes else "valence")
+        said = page.get_by_role("status").text_content()
+        assert f"valence {value:g}" in said
+        assert "null" not in page.locator("body").inner_text()
+        assert page.evaluate(UNNAMED) == []
+        assert watched.complaints == []
+
+
 def test_the_keyboard_alone_is_enough(chromium, seeing, film):
     with chromium.page() as watched:
         page = watched.page
