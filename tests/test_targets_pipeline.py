@@ -27,6 +27,7 @@ STAGES = {
     "pretrain": "main",
     "self_train": "main",
     "robustness": "main",
+    "rank_views": "main",
     "evaluate": "main",
     "report": "main",
 }
