@@ -29,6 +29,7 @@ from mer.self_training.floor import SAFE, STRENGTHS
 from mer.self_training.linear import fit_linear
 
 DIGITS = 6
+NO_CLASSES = "the corpus has no classes, by which views are ranked"
 
 
 @dataclass(frozen=True)
@@ -79,11 +80,13 @@ def rank_views(features: FeatureSet, model: ModelParams, evaluate: EvaluateParam
     """Score every view, and the best one with each other, by a linear expert of one strength that leaves a fold out.
 
     Features are standardised over all clips, without labels; a clip that lacks the view counts with zeros, as nothing
-    is known of it.
+    is known of it. A corpus without classes, which trains targets alone, ranks no view.
 
     Raises:
         MerError: there are no labels, only one class, or fewer than three folds.
     """
+    if not features.classes:
+        return Ranking((), None, None, 0, evaluate.confidence)
     fit = cross_fitting(features)
     learned = np.stack([fit.learned((fold,)) for fold in fit.used])
     columns = {name: _standardised(features, name, model)[fit.rows] for name in features.views}
@@ -139,6 +142,8 @@ def table(metrics: Mapping[str, Any]) -> str:
     """
     try:
         level = metrics["confidence_level"]
+        if not metrics["views"]:
+            return NO_CLASSES
         width = max(12, *(len(name) for name in metrics["views"]))
         lines = [f"{'view':{width}}  modality  width  coverage  weighted-F1 [{level * 100:g} % interval]"]
         for name, of in metrics["views"].items():

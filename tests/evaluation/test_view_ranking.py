@@ -45,6 +45,15 @@ def test_the_partner_is_the_one_that_adds_what_the_best_lacks(ranking):
     assert ranking.as_metrics()["best_pair"]["adds"] > 0.1
 
 
+def test_a_corpus_without_classes_ranks_no_view_and_says_why():
+    features, truth = make_features()
+    features = replace(features, classes=(), labels=np.full(len(truth), -1))
+    params = small_params()
+    found = rank_views(features, params.model, params.evaluate).as_metrics()
+    assert (found["views"], found["clips"]) == ({}, 0)
+    assert table(found) == "the corpus has no classes, by which views are ranked"
+
+
 def test_the_table_has_a_line_a_view_and_what_is_no_ranking_is_refused(ranking):
     lines = table(ranking.as_metrics()).splitlines()
     assert [line.split()[0] for line in lines[1:4]] == [of.name for of in ranking.views]

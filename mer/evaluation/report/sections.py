@@ -114,6 +114,8 @@ def views(ranking: Mapping[str, Any]) -> Markup:
         for name, of in ranking.get("views", {}).items()
     ]
     note = "A linear probe of each view alone, out of fold: what the view knows, not what the model makes of it."
+    if not rows:
+        note = "The corpus has no classes, by which views are ranked."
     if "best_pair" in ranking:
         pair = ranking["best_pair"]
         note += f" {pair['views']} together score {pair['weighted_f1']:.3f}, {pair['adds']:+.3f} over the best alone."
