@@ -227,5 +227,7 @@ def _read(
             at = wanted.get_field_index("label")
             wanted = wanted.set(at, wanted.field(at).with_nullable(True))
         return table.select(wanted.names).cast(wanted.with_metadata(table.schema.metadata))
+    except FileNotFoundError:
+        raise MerError(f"{path}: no such file; `dvc repro` makes it") from None
     except (OSError, KeyError, ValueError, pa.ArrowException) as error:
         raise MerError(f"{path}: not {what}: {' '.join(str(error).split())}") from None

@@ -14,6 +14,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from mer.compute.errors import NoWorkersError, WorkerDiedError
+from mer.compute.interrupts import interrupts_held_back
 from mer.compute.threads import OneThread, children_with_one_thread
 from mer.compute.worker import Work, Worker, attempt, close
 from mer.lifeline import end_with_parent
@@ -105,9 +106,10 @@ def _bounded(
     pending: dict[Future[Any], tuple[int, Batch]] = {}
     while True:
         for number, batch in islice(numbered, limit - len(pending)):
-            future = submit(batch)
-            pending[future] = (number, batch)
-            future.add_done_callback(finished.put)
+            with interrupts_held_back():
+                future = submit(batch)
+                pending[future] = (number, batch)
+                future.add_done_callback(finished.put)
         if not pending:
             return
         future = finished.get()
