@@ -13,8 +13,8 @@ from mer.self_training.self_train import self_train
 from tests.golden import golden
 
 GOLDEN = "ab0d321c218b779f"
-"""What one view a modality gives: a7d6fe0e4842a515 before there were views, and since then only the shares of the classes
-are estimated otherwise (`calibration.ADDED_CLIPS`; with the 5 of those days the digest is still that one)."""
+"""What one view a modality gives: a7d6fe0e4842a515 before there were views, and still so if the floor's plain fits keep
+the shares of the classes (`linear.without_shares` came later)."""
 
 
 def with_views(features, **views):
