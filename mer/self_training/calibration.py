@@ -50,21 +50,24 @@ def calibrate(
     Returns:
         Sharpness [E] and exponent [E]; 1 and `expected` where there is no clip.
     """
-    logits, there = logits.double(), present.double()  # [E, n]
-    log_prior, expected = log_prior.double(), expected.double()
+    there, log_prior, expected = present.double(), log_prior.double(), expected.double()  # [E, n], [C], [E]
     index = torch.from_numpy(labels)[None, :, None].expand(len(logits), -1, 1)
-    own = logits.gather(2, index)[..., 0]  # [E, n]
+    own = logits.gather(2, index)[..., 0].double()  # [E, n]
+    logits = logits.double().permute(2, 0, 1).contiguous()  # [C, E, n]: sums over a few classes run along the clips
+    squares, prior = logits.square(), log_prior[:, None, None]
+    prior_squares = prior.square()
     own_prior = log_prior[torch.from_numpy(labels)]  # [n]
-    theta, tau = torch.zeros(len(logits), dtype=torch.float64), expected.clone()
+    theta, tau = torch.zeros_like(expected), expected.clone()
     for _ in range(ITERATIONS):
         sharpness = theta.exp()
-        p = (sharpness[:, None, None] * logits + tau[:, None, None] * log_prior).softmax(dim=-1)  # [E, n, C]
-        mean, mean_prior = (p * logits).sum(dim=-1), p @ log_prior  # [E, n]
+        p = (sharpness[:, None] * logits + tau[:, None] * prior).softmax(dim=0)  # [C, E, n]
+        seen = p * logits
+        mean, mean_prior = seen.sum(dim=0), (p * prior).sum(dim=0)  # [E, n]
         slope = (there * (mean - own)).sum(dim=1) * sharpness + theta / SHARPNESS_DEVIATION**2
         slope_tau = (there * (mean_prior - own_prior)).sum(dim=1) + (tau - expected) / EXPONENT_DEVIATION**2
-        variance = (p * logits.square()).sum(dim=-1) - mean.square()
-        variance_tau = p @ log_prior.square() - mean_prior.square()
-        covariance = (p * logits) @ log_prior - mean * mean_prior
+        variance = (p * squares).sum(dim=0) - mean.square()
+        variance_tau = (p * prior_squares).sum(dim=0) - mean_prior.square()
+        covariance = (seen * prior).sum(dim=0) - mean * mean_prior
         a = (there * variance).sum(dim=1) * sharpness.square() + 1 / SHARPNESS_DEVIATION**2
         c = (there * variance_tau).sum(dim=1) + 1 / EXPONENT_DEVIATION**2
         b = (there * covariance).sum(dim=1) * sharpness if exponents else torch.zeros_like(a)

@@ -101,7 +101,7 @@ class Floor:
         learned = np.stack([fit.learned(chain) for chain in view_of])
 
         def fitted(inputs: Inputs, part: Sequence[int]) -> Linear:
-            found = fit_linear(columns(inputs.take(fit.rows), part), fit.labels, learned, STRENGTHS, classes, fit.soft)
+            found = fit_linear(columns(inputs, part, fit.rows), fit.labels, learned, STRENGTHS, classes, fit.soft)
             return without_shares(found, fit.labels, learned, STRENGTHS)
 
         self.fitted = {view: [fitted(inputs, part) for part in self.blocks] for view, inputs in views.items()}
@@ -140,10 +140,10 @@ class Floor:
         fitted, number = self.fitted[view][block], len(STRENGTHS)
         logits, present = [], []
         for one, places in deciding:
-            own, start = inputs.take(self.fit.rows[places]), self.place[one] * number
+            rows, start = self.fit.rows[places], self.place[one] * number
             several = Linear(fitted.weight[start : start + number], fitted.bias[start : start + number])
-            logits.append(several.logits(columns(own, part)))
-            present.append(own.present[:, part].any(dim=1))
+            logits.append(several.logits(columns(inputs, part, rows)))
+            present.append(inputs.present[rows][:, part].any(dim=1))
         seen = torch.cat(present).cpu()
         labels = self.fit.labels[np.concatenate([places for _, places in deciding])][seen.numpy()]
         prior = log_shares(self.fit.labels[self.fit.learned(chain)], self.classes)
@@ -183,6 +183,10 @@ def best_choice(scores: Tensor, safe: int, caution: float) -> int:
     return max(better)[1] if better else safe
 
 
-def columns(inputs: Inputs, part: Sequence[int]) -> Tensor:
-    """The columns of some views side by side, [N, D]."""
-    return torch.cat([inputs.features[i] for i in part], dim=1)
+def columns(inputs: Inputs, part: Sequence[int], rows: NDArray[np.int64] | None = None) -> Tensor:
+    """The columns of some views side by side, [N, D]; of some clips alone where `rows` says which."""
+    own = [inputs.features[i] for i in part]
+    if rows is not None:
+        index = torch.as_tensor(rows, device=inputs.present.device)
+        own = [x[index] for x in own]
+    return torch.cat(own, dim=1)

@@ -63,32 +63,53 @@ def fit_linear(
     mean = x.mean(dim=0)
     basis, values = _directions(x - mean)  # one direction of zeros where all columns are constant
     z = (x - mean) @ basis  # [n, r]
-    weights = [_clip_weights(labels, own, balance) for own in learned for _, balance in strengths]
-    member = torch.from_numpy(np.stack(weights)).to(x)  # [P, n]
-    counts, most = member.sum(dim=1), member.amax(dim=1)  # [P]
-    decay = 1 / (torch.tensor([c for c, _ in strengths], dtype=x.dtype).repeat(len(learned)).to(x) * counts)
     shares = np.eye(classes, dtype=np.float32)[labels] if soft is None else soft
     target = torch.from_numpy(shares).to(x.device)  # [n, C]
+    found = []
+    for strength, balance in strengths:  # each by itself: the weak ones take several times the steps of the strong ones
+        member = torch.from_numpy(np.stack([_clip_weights(labels, own, balance) for own in learned])).to(x)
+        found.append(_descend(z, values, target, member, strength))
+    weight = torch.stack([weight for weight, _ in found], dim=-1).flatten(2)  # [r, C, P]
+    bias = torch.stack([bias for _, bias in found], dim=-1).flatten(1)  # [C, P]
+    weight = (basis @ weight.flatten(1)).unflatten(1, bias.shape).permute(2, 0, 1).contiguous()  # [P, D, C]
+    return Linear(weight, bias.T - mean @ weight)
+
+
+def _descend(z: Tensor, values: Tensor, target: Tensor, member: Tensor, strength: float) -> tuple[Tensor, Tensor]:
+    """Solve S problems of one strength.
+
+    Args:
+        z: [n, r], the clips in their principal directions.
+        values: [r], the singular values of these.
+        target: [n, C].
+        member: [S, n], what each clip weighs in each problem.
+        strength: scikit-learn's C.
+
+    Returns:
+        Weights [r, C, S] and biases [C, S].
+    """
+    counts, most = member.sum(dim=1), member.amax(dim=1)  # [S]
+    decay = 1 / (strength * counts)
     share = member @ target + 1
-    prior = (share / share.sum(dim=1, keepdim=True)).log()  # [P, C]
-    step = (1 / (0.5 * values[:, None].square() * most / counts + decay))[:, None]  # [r, 1, P]
-    bias_step = 1 / (0.5 * len(x) * most / counts + 1 / counts)  # [P]
+    prior = (share / share.sum(dim=1, keepdim=True)).log()  # [S, C]
+    step = (1 / (0.5 * values[:, None].square() * most / counts + decay))[:, None]  # [r, 1, S]
+    bias_step = 1 / (0.5 * len(z) * most / counts + 1 / counts)  # [S]
     # The problems are the last axis: sums over classes then run along it, many problems at a time.
-    prior, shape = prior.T.contiguous(), (classes, len(counts))  # [C, P]
-    weight, bias = torch.zeros(z.shape[1], *shape, device=x.device), prior.clone()  # [r, C, P], [C, P]
+    prior, shape = prior.T.contiguous(), (target.shape[1], len(counts))  # [C, S]
+    weight, bias = torch.zeros(z.shape[1], *shape, device=z.device), prior.clone()  # [r, C, S], [C, S]
     ahead, bias_ahead, momentum = weight, bias, torch.ones_like(counts)
-    scale = (member / counts[:, None]).T[:, None].contiguous()  # [n, 1, P]
+    scale = (member / counts[:, None]).T[:, None].contiguous()  # [n, 1, S]
     target = target[..., None]  # [n, C, 1]
     active = torch.ones_like(counts, dtype=torch.bool)
     for _ in range(ITERATIONS):
-        logits = (z @ ahead.flatten(1)).unflatten(1, shape) + bias_ahead  # [n, C, P]
+        logits = (z @ ahead.flatten(1)).unflatten(1, shape) + bias_ahead  # [n, C, S]
         slope = (logits.softmax(dim=1) - target) * scale
         gradient = (z.T @ slope.flatten(1)).unflatten(1, shape) + decay * ahead
         bias_gradient = slope.sum(dim=0) + (bias_ahead - prior) / counts
         moved = torch.where(active, ahead - step * gradient, weight)
         bias_moved = torch.where(active, bias_ahead - bias_step * bias_gradient, bias)
         change, bias_change = moved - weight, bias_moved - bias
-        overshoots = (gradient * change).sum(dim=(0, 1)) + (bias_gradient * bias_change).sum(dim=0) > 0  # [P]
+        overshoots = (gradient * change).sum(dim=(0, 1)) + (bias_gradient * bias_change).sum(dim=0) > 0  # [S]
         following = torch.where(overshoots, 1.0, (1 + (1 + 4 * momentum.square()).sqrt()) / 2)
         push = torch.where(overshoots, 0.0, (momentum - 1) / following)
         ahead, bias_ahead = moved + push * change, bias_moved + push * bias_change
@@ -97,8 +118,7 @@ def fit_linear(
         active &= change.square().sum(dim=(0, 1)) > TOLERANCE**2 * largest.clamp(min=1e-16)
         if not active.any():
             break
-    weight = (basis @ weight.flatten(1)).unflatten(1, shape).permute(2, 0, 1).contiguous()  # [P, D, C]
-    return Linear(weight, bias.T - mean @ weight)
+    return weight, bias
 
 
 def without_shares(

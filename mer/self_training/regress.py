@@ -197,7 +197,7 @@ def _prepare(
     views = {view: inputs[view] for view in sorted(set(view_of.values()))}
     parts = list(ridge_parts(known).values())
     fitted = {
-        view: [fit_ridge(columns(own.take(fit.rows), part), values, fit.folds, chains, STRENGTHS) for part in parts]
+        view: [fit_ridge(columns(own, part, fit.rows), values, fit.folds, chains, STRENGTHS) for part in parts]
         for view, own in views.items()
     }
     families = make_families(views, known, pretrained.encoders, params, len(names))
@@ -337,7 +337,7 @@ def _strengths(run: Run, chain: Chain) -> list[int]:
         if (chain, block) not in run.strengths:
             scores = []
             for one, at in deciding:
-                x = columns(run.views[view].take(run.fit.rows[at]), part)
+                x = columns(run.views[view], part, run.fit.rows[at])
                 start, fitted = run.chains.index(one) * len(STRENGTHS), run.fitted[view][block]
                 at_once = slice(start, start + len(STRENGTHS))
                 several = Ridge(fitted.weight[at_once], fitted.bias[at_once])
