@@ -71,7 +71,7 @@ def read_enjoyment() -> Read:
     root = shared_data() / "enjoyment"
     if not root.is_dir():
         sys.exit(f"{root}: not there; the corpus comes with the shared data")
-    rows = pd.read_csv(root / "labels.csv").set_index("name")
+    rows = pd.read_csv(root / "labels.csv", dtype=str, keep_default_na=False).set_index("name")
     frames, voice = open_source(root / "features/pyfeat-FRA"), open_source(root / "features/egemaps_UTT")
     values = {name: frames.read(name) for name in rows.index}
     views: dict[str, tuple[str, Array]] = {}

@@ -44,6 +44,7 @@ def folders(tmp_path, monkeypatch, run, results):
     shown = {"frames": [b"first", b"middle", b"last"], "timestamps": [0.0, 1.0, 2.0]}
     make_media(data, dict.fromkeys(run.clips.rows["clip_id"], shown))
     (metrics / "evaluate.json").write_text(json.dumps(results.metrics))
+    (metrics / "views.json").write_text(json.dumps(results.views))
     for name, points in {**results.plots, **results.curves, "rounds": results.rounds}.items():
         points.to_csv(metrics / "plots" / f"{name}.csv", index=False)
     (metrics / "plots" / "self_train.csv").write_text("\n")
@@ -53,6 +54,7 @@ def folders(tmp_path, monkeypatch, run, results):
 def test_the_outs_of_the_stages_are_gathered(folders, results):
     read = read_results(results.params, *folders)
     assert read.metrics == results.metrics
+    assert read.views == results.views
     assert list(read.curves) == ["pretrain", "self_train"]
     assert read.curves["self_train"].empty
     assert len(read.quarantine) == 1
