@@ -31,13 +31,14 @@ PLAIN_STRENGTH = STRENGTHS.index((1e-2, 0.0))
 
 
 def choose_views(
-    views: Sequence[Inputs], fit: CrossFitting, chains: Sequence[Chain], classes: int, caution: float
+    views: Sequence[Inputs], known: Views, fit: CrossFitting, chains: Sequence[Chain], classes: int, caution: float
 ) -> dict[Chain, int]:
     """The view of each chain: the first, unless a linear expert on all modalities predicts better in another, by
     `caution` standard errors of the log-likelihoods of clips that the deciding chains never saw.
 
     Args:
         views: the labeled clips in each view, in the order of `fit`.
+        known: the views of the clips, with their columns.
         fit: the labeled clips.
         chains: those to decide for and those that decide; a chain without others to decide for it takes the first view.
         classes: C.
@@ -49,8 +50,9 @@ def choose_views(
     learned = np.stack([fit.learned(chain) for chain in chains])
     logits = []
     for inputs in views:
-        x = torch.cat(inputs.features, dim=1)
-        logits.append(fit_linear(x, fit.labels, learned, [STRENGTHS[SAFE]], classes, fit.soft).logits(x).cpu())
+        x, scale = columns(inputs, known.all), shared_scale(inputs, known.all, known)
+        expert = fit_linear(x * scale, fit.labels, learned, [STRENGTHS[SAFE]], classes, fit.soft)
+        logits.append(expert.logits(x * scale).cpu())
     found = {}
     for chain in chains:
         deciding = [one for one in fit.deciding(chain) if one[0] in place]
@@ -100,11 +102,13 @@ class Floor:
         self.place = {chain: i for i, chain in enumerate(view_of)}
         learned = np.stack([fit.learned(chain) for chain in view_of])
 
-        def fitted(inputs: Inputs, part: Sequence[int]) -> Linear:
-            found = fit_linear(columns(inputs, part, fit.rows), fit.labels, learned, STRENGTHS, classes, fit.soft)
+        def fitted(own: Inputs, part: Sequence[int]) -> Linear:
+            x, scale = columns(own, part, fit.rows), shared_scale(own, part, inputs)
+            found = fit_linear(x * scale, fit.labels, learned, STRENGTHS, classes, fit.soft)
+            found = Linear(found.weight * scale[:, None], found.bias)
             return without_shares(found, fit.labels, learned, STRENGTHS)
 
-        self.fitted = {view: [fitted(inputs, part) for part in self.blocks] for view, inputs in views.items()}
+        self.fitted = {view: [fitted(own, part) for part in self.blocks] for view, own in views.items()}
         self._choices: dict[Chain, Choice] = {}
 
     @property
@@ -190,3 +194,16 @@ def columns(inputs: Inputs, part: Sequence[int], rows: NDArray[np.int64] | None 
         index = torch.as_tensor(rows, device=inputs.present.device)
         own = [x[index] for x in own]
     return torch.cat(own, dim=1)
+
+
+def shared_scale(inputs: Inputs, part: Sequence[int], views: Views) -> Tensor:
+    """What to multiply the columns of some views with before a regularised fit, [D]: V views of a modality by
+    1 / sqrt(V), so that together they may explain as much as one could.
+
+    Their kernel is then the mean of the views' kernels in place of the sum: a view that is given twice changes nothing,
+    and more views make no expert bolder. Views that no clip has do not count.
+    """
+    own = [i for i in part if inputs.present[:, i].any()]
+    modality = [views.modality[views.names[i]] for i in own]
+    share = {i: modality.count(of) ** -0.5 for i, of in zip(own, modality, strict=True)}
+    return torch.cat([inputs.features[i].new_full((inputs.features[i].shape[1],), share.get(i, 1.0)) for i in part])

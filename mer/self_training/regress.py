@@ -24,7 +24,7 @@ from mer.self_training.batches import LearningSet, Targets
 from mer.self_training.chains import BUNDLE, Chain, CrossFitting
 from mer.self_training.ensemble import Family, make_families
 from mer.self_training.estimator import Estimator, Numbers, Scale, fit_scale, mean_outputs, ridge_parts
-from mer.self_training.floor import columns
+from mer.self_training.floor import columns, shared_scale
 from mer.self_training.members import Members, squared_losses, train_members
 from mer.self_training.ridge import SAFE, STRENGTHS, Ridge, fit_ridge
 from mer.self_training.stacking import Stack, decide_stack
@@ -193,13 +193,16 @@ def _prepare(
     chains = fit.chains(2 + rounds)
     scales = {chain: fit_scale(values[fit.learned(chain)]) for chain in chains}
     groups, labeled = _units(features.groups[fit.rows]), [one.take(fit.rows) for one in inputs]
-    view_of = _choose_views(labeled, values, fit, scales, groups, settings.caution)
+    view_of = _choose_views(labeled, known, values, fit, scales, groups, settings.caution)
     views = {view: inputs[view] for view in sorted(set(view_of.values()))}
     parts = list(ridge_parts(known).values())
-    fitted = {
-        view: [fit_ridge(columns(own, part, fit.rows), values, fit.folds, chains, STRENGTHS) for part in parts]
-        for view, own in views.items()
-    }
+
+    def fitted(own: Inputs, part: Sequence[int]) -> Ridge:
+        x, scale = columns(own, part, fit.rows), shared_scale(own, part, known)
+        found = fit_ridge(x * scale, values, fit.folds, chains, STRENGTHS)
+        return Ridge(found.weight * scale[:, None], found.bias)
+
+    ridges = {view: [fitted(own, part) for part in parts] for view, own in views.items()}
     families = make_families(views, known, pretrained.encoders, params, len(names))
     present = inputs[0].present
     looks_at = tuple(known.names[place] for place in subset)
@@ -215,7 +218,7 @@ def _prepare(
         views,
         view_of,
         chains,
-        fitted,
+        ridges,
         families,
         present,
         scales,
@@ -268,6 +271,7 @@ def grouped_gain(difference: Tensor, groups: NDArray[np.int64]) -> tuple[float, 
 
 def _choose_views(
     views: Sequence[Inputs],
+    known: Views,
     values: NDArray[np.float64],
     fit: CrossFitting,
     scales: Mapping[Chain, Scale],
@@ -280,7 +284,7 @@ def _choose_views(
         return dict.fromkeys(chains, 0)
     predicted = []
     for inputs in views:
-        x = torch.cat(inputs.features, dim=1)
+        x = columns(inputs, known.all) * shared_scale(inputs, known.all, known)
         predicted.append(fit_ridge(x, values, fit.folds, chains, [STRENGTHS[SAFE]])(x).cpu())  # [chains, n, K]
     found = {}
     for chain in chains:

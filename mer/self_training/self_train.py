@@ -173,7 +173,7 @@ def _prepare(features: FeatureSet, pretrained: Pretrained, params: Params, fit: 
     labeled = [way.inputs(*clips, device).take(fit.rows) for way in pretrained.views]  # one of all clips at a time
     most, known = 2 + rounds, pretrained.views[0].views
     chains = fit.chains(most + 1 if len(fit.used) <= FEW_FOLDS else most)
-    way_of = choose_views(labeled, fit, chains, classes, params.self_train.caution)
+    way_of = choose_views(labeled, known, fit, chains, classes, params.self_train.caution)
     subset_of = choose_subsets(labeled, way_of, known, fit, classes, params.self_train)
     seen = {chain: (way_of[chain], subset_of[chain]) for chain in fit.chains(most)}
     order = sorted(set(seen.values()))

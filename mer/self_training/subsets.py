@@ -14,7 +14,7 @@ from mer.model.views import Views
 from mer.params import SelfTrainParams
 from mer.self_training.calibration import log_shares
 from mer.self_training.chains import Chain, CrossFitting
-from mer.self_training.floor import SAFE, STRENGTHS, calibrated_scores, columns
+from mer.self_training.floor import SAFE, STRENGTHS, calibrated_scores, columns, shared_scale
 from mer.self_training.linear import fit_linear
 from mer.self_training.voting import gain
 
@@ -50,7 +50,7 @@ def choose_subsets(
     every = tuple(views.all)
     if settings.views != "auto" or len(views) == 1:
         return dict.fromkeys(way_of, _named(views, settings))
-    search = _Search(labeled, way_of, fit, classes, settings.caution)
+    search = _Search(labeled, views, way_of, fit, classes, settings.caution)
     return {chain: search.best(chain, every) for chain in way_of}
 
 
@@ -67,8 +67,15 @@ class _Search:
     """Greedy backward elimination; a linear expert is fitted once for each way and subset, for all chains in one go."""
 
     def __init__(
-        self, labeled: Sequence[Inputs], way_of: Mapping[Chain, int], fit: CrossFitting, classes: int, caution: float
+        self,
+        labeled: Sequence[Inputs],
+        views: Views,
+        way_of: Mapping[Chain, int],
+        fit: CrossFitting,
+        classes: int,
+        caution: float,
     ) -> None:
+        self.views = views
         self.labeled, self.way_of, self.fit, self.classes, self.caution = labeled, way_of, fit, classes, caution
         self.place = {chain: i for i, chain in enumerate(way_of)}
         self.learned = np.stack([fit.learned(chain) for chain in way_of])
@@ -102,7 +109,8 @@ class _Search:
     def _logits(self, way: int, subset: Subset) -> Tensor:
         """What every chain's expert says of all labeled clips, [chains, n, C]."""
         if (way, subset) not in self.found:
-            x = columns(self.labeled[way], subset)
+            inputs = self.labeled[way]
+            x = columns(inputs, subset) * shared_scale(inputs, subset, self.views)
             expert = fit_linear(x, self.fit.labels, self.learned, [STRENGTHS[SAFE]], self.classes)
             self.found[way, subset] = expert.logits(x).cpu()
         return self.found[way, subset]

@@ -113,3 +113,18 @@ def test_a_corpus_of_one_modality_with_two_views_is_enough(run):
     features = features.only(["audio"])
     predicted = self_train(features, pretrain(features, params), params).predictions["predicted"]
     assert (predicted.to_numpy() == np.array(CLASSES)[truth]).mean() > 0.6
+
+
+@pytest.mark.parametrize("copies", [1, 3])
+def test_a_view_given_twice_changes_no_fused_linear_expert(copies):
+    features, _ = make_features(labeled=150, folds=3, noise=1.5)
+    params = small_params(model={"kind": "logistic", "normalise": ["corpus"]})
+    said = []
+    for more in (0, copies):
+        again = with_views(features, **{f"again{i}": ("audio", features.features["audio"]) for i in range(more)})
+        present = again.present | {f"again{i}": features.present["audio"] for i in range(more)}
+        again = replace(again, present=present)
+        votes = self_train(again, pretrain(again, params), params).votes
+        said.append(votes.set_index(["expert", "clip_id"])[[f"p_{name}" for name in CLASSES]])
+    for expert in ("logistic fused", "logistic-plain fused", "logistic audio"):
+        np.testing.assert_allclose(said[0].loc[expert], said[1].loc[expert], atol=0.02)
