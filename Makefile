@@ -35,7 +35,7 @@ test: .venv/.installed .venv/.photographs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	MER_PHOTOGRAPHS=.venv/photographs $(BIN)/pytest
+	MER_PHOTOGRAPHS=.venv/photographs $(BIN)/pytest -n 2 --dist loadfile
 
 # The whole pipeline on a small sample, in a throw-away clone: what CI runs after the tests.
 smoke: .venv/.installed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,7 @@ def every_key(section: BaseModel, above: str = "") -> list[tuple[str, Any]]:
         value = getattr(section, name)
         if isinstance(value, BaseModel):
             found += every_key(value, f"{above}{name}.")
-        elif name == "views":
+        elif isinstance(value, Mapping) and name == "views":
             found += [*((f"views.{own}", view) for own, view in value.items()), (name, value)]
             found += [key for own, view in value.items() for key in every_key(view, f"views.{own}.")]
         else:

@@ -123,7 +123,7 @@ def test_files_of_other_shapes_keep_what_they_say(here, text, value):
         ("views: {audio: {pooling: max}}", r"p0\.yaml: 'views\.audio\.pooling'"),
         ("[1, 2]", "a preset is a mapping"),
         ("views: {", "not valid YAML"),
-        ("corpus: {test: test1}", r"p0\.yaml.*test is for layout mer2023"),
+        ("corpus: {test: test1}", r"p0\.yaml.*test is for the layouts mer2023"),
     ],
 )
 def test_a_preset_with_a_mistake_changes_nothing(here, text, words):

@@ -78,6 +78,15 @@ def open_crops(media: Media, params: CropParams, compute: ComputeParams) -> Cont
     digests = read_contents(media.place.data, "face")
 
     def load(clip_ids: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+        done = 0
+        try:
+            for pair in read(clip_ids):
+                yield pair
+                done += 1
+        except MissingRowsError:  # pruned meanwhile, or corrupt and set aside by now: made again
+            yield from read(clip_ids[done:])
+
+    def read(clip_ids: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
         keys = [str(digests[clip_id]) for clip_id in clip_ids]
         cache = ShardCache(cache_root(), NAME, SCHEMA)
         missing = set(cache.results_missing(keys))
@@ -85,12 +94,7 @@ def open_crops(media: Media, params: CropParams, compute: ComputeParams) -> Cont
             lost = [clip_id for clip_id, key in zip(clip_ids, keys, strict=True) if key in missing]
             _make_again(media, params, compute, lost, digests)
             cache.results.refresh()
-        try:
-            yield from zip(clip_ids, cache.read(keys), strict=True)
-        except MissingRowsError as error:
-            raise MerError(
-                f"crops were lost from the cache while they were read ({error}); run the stage again"
-            ) from None
+        yield from zip(clip_ids, cache.read(keys), strict=True)
 
     return Content(digests, load)
 

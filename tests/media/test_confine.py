@@ -57,7 +57,7 @@ ATTEMPTS = {
 HARMLESS = {
     "read a file": "open(folder + '/there').read()",
     "list a folder": "os.listdir(folder)",
-    "start a thread": "threading.Thread(target=print).start()",
+    "start a thread": "threading.Thread(target=len, args=('',)).start()",
     "import": "__import__('email.mime.text')",
     "abort": "signal.raise_signal(signal.SIGURG)",
     "signal itself": "os.kill(os.getpid(), 0)",

@@ -249,7 +249,7 @@ def test_a_folder_of_ones_own_is_added_with_its_origin(tmp_path):
     folder = tmp_path / "encoders/my-bert"
     assert names(folder) == ["config.json", "model.safetensors", "provenance.yaml"]
     assert (about.role, about.licence, about.origin) == ("text", "CC BY 4.0", "my bert")
-    assert usage(about, folder) == {"text.encoder": str(folder)}
+    assert usage(about, folder) == {"views.text.encoder": str(folder)}
     assert not list(provenance.faults(folder))
     with pytest.raises(MerError, match="exists already"):
         add(own, tmp_path / "encoders")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 
 from mer.clips import ClipTable, read_labels
 from mer.errors import MerError
@@ -140,6 +141,8 @@ def _of_clips(path: Path, clip_ids: Sequence[str]) -> pd.DataFrame:
     if not path.is_file():
         print(f"{path}: not there; clips are shown without it", flush=True)
         return pd.DataFrame()
+    if pq.read_metadata(path).num_rows == 0:  # whose columns have no types, and so cannot be compared
+        return pd.read_parquet(path)
     return pd.read_parquet(path, filters=[("clip_id", "in", list(clip_ids))])
 
 
