@@ -195,7 +195,7 @@ def test_what_has_no_place_in_a_form_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / "x").exists()
     assert [path.name for path in tmp_path.iterdir() if "partial" in path.name] == []
     (run / "labels.parquet").unlink()
-    refused("labels.parquet: not a table of labels", lambda: export(run, tmp_path / "x", "mertools"))
+    refused("labels.parquet: no such file", lambda: export(run, tmp_path / "x", "mertools"))
 
 
 def test_the_command_writes_and_says_what(tmp_path: Path) -> None:
