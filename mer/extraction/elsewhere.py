@@ -5,7 +5,7 @@ The way is that of the stages, through the same shard cache; only the tables go 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,17 +16,16 @@ from mer.encoders.text.load import load_text_encoder
 from mer.encoders.text.tfidf import TfidfTextEncoder
 from mer.errors import MerError
 from mer.extraction.audio import extract_audio
-from mer.extraction.contents import read_contents, write_contents
+from mer.extraction.contents import write_contents
 from mer.extraction.crops import crop_faces
 from mer.extraction.decode import decode_corpus
 from mer.extraction.face import extract_face
-from mer.extraction.features import EncoderWorker, View, for_device, write_features
 from mer.extraction.media import Media
-from mer.extraction.per_clip import Content, Place
-from mer.extraction.text import BATCH_CLIPS
+from mer.extraction.per_clip import Place
+from mer.extraction.text import encode_texts
 from mer.extraction.transcript_table import read_transcripts
 from mer.extraction.transcripts import transcribe_corpus
-from mer.params import AudioParams, ComputeParams, FaceParams, ImportParams, Params, TextParams
+from mer.params import AudioParams, FaceParams, ImportParams, Params, TextParams
 from mer.provenance import Provenance
 from mer.store.manifest import read_manifest
 from mer.store.tables import UtteranceTable, read_utterances
@@ -74,7 +73,7 @@ def encoded(
             extract_face(name, media, view, params.faces, compute)
         else:
             texts_of = read_transcripts(place.data / "transcripts.parquet")
-            _encode_texts(name, texts_of, view, compute, folder / name, place)
+            encode_texts(name, texts_of, _text_encoder(view, folder / name), view, compute, place)
         made.check(name, read_manifest(place.manifest(name)).made)
     return {name: read_utterances(place.data / "features" / name / "utterance.parquet") for name in views}
 
@@ -85,20 +84,6 @@ def tolerant(params: Params) -> Params:
     The encoders' own sections stay as they are: their fingerprints are held against the bundle's.
     """
     return params.model_copy(update={"decode": params.decode.model_copy(update={"max_failed": 1.0})})
-
-
-def _encode_texts(
-    name: str, texts: Mapping[str, str], params: TextParams, compute: ComputeParams, fitted: Path, place: Place
-) -> None:
-    load = _text_encoder(params, fitted)
-
-    def contents(clip_ids: Sequence[str]) -> Iterator[tuple[str, str]]:
-        return ((clip_id, texts[clip_id]) for clip_id in clip_ids)
-
-    worker: EncoderWorker[str, str] = EncoderWorker(load, str)
-    content = Content(read_contents(place.data, "text"), contents)
-    device = for_device(compute, params.device)
-    write_features(View(name, params, load()), content, worker, device, place, batch_size=BATCH_CLIPS)
 
 
 def _text_encoder(params: TextParams, fitted: Path) -> Callable[[], Encoder[str]]:

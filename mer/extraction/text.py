@@ -39,11 +39,27 @@ def extract_text(name: str, texts: Mapping[str, str], params: TextParams, comput
         fitted = None
         load = partial(load_text_encoder, params)
 
+    done = encode_texts(name, texts, load, params, compute, place)
+    if fitted is not None:
+        shutil.move(fitted, out / FITTED)
+    return done
+
+
+def encode_texts(
+    name: str,
+    texts: Mapping[str, str],
+    load: Callable[[], Encoder[str]],
+    params: TextParams,
+    compute: ComputeParams,
+    place: Place,
+) -> Done:
+    """As `extract_text`, by an encoder that is there already."""
+
     def contents(clip_ids: Sequence[str]) -> Iterator[tuple[str, str]]:
         return ((clip_id, texts[clip_id]) for clip_id in clip_ids)
 
     worker: EncoderWorker[str, str] = EncoderWorker(load, str)
-    done = write_features(
+    return write_features(
         View(name, params, load()),
         Content(read_contents(place.data, "text"), contents),
         worker,
@@ -51,6 +67,3 @@ def extract_text(name: str, texts: Mapping[str, str], params: TextParams, comput
         place,
         batch_size=BATCH_CLIPS,
     )
-    if fitted is not None:
-        shutil.move(fitted, out / FITTED)
-    return done

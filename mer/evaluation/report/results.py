@@ -44,7 +44,6 @@ NAMES = (
     "training",
     "condition",
     "kind",
-    "expert",
     "family",
 )
 """Columns that hold names: nothing guesses their type."""
@@ -59,7 +58,7 @@ class RunResults:
     `step`, for each model (`fold`, `seed`) where several trained. `rounds` (`fold, round, pseudo_labels`) and
     `pseudo_labels` (`fold, label`) come from self-training. `mistakes` comes from `confidently_wrong`; `frames` maps
     some of its clips to a JPEG. `explored` are the clips that can be looked at one by one, `changes` what changed
-    against another run. `experts` is what self-training wrote of its experts.
+    against another run.
     """
 
     params: Params
