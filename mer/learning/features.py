@@ -39,8 +39,9 @@ class UtteranceFeatures(Protocol):
 class FeatureSet:
     """N clips with one vector a view.
 
-    `labels` (int64 [N], index into `classes`) and `folds` (int64 [N]) are -1 outside the labeled split, whatever the
-    corpus knows: no other label ever gets in. `groups` holds None where the group is unknown. `features` are float32
+    `labels` (int64 [N], index into `classes`) are -1 outside the labeled split, whatever the corpus knows: no other
+    label ever gets in. `folds` (int64 [N]) are -1 for test clips, and for unlabeled ones of no group that has labels.
+    `groups` holds None where the group is unknown. `features` are float32
     [N, D] a view, in the order of their modalities (audio, face, text), not standardised; `present` bool [N] says where
     the view exists. `modality` says whose each view is; one that it leaves out is called as its modality.
     `targets` are numbers to be predicted, float64 [N], not a number where unknown; `soft` float32 [N, C] shares of
@@ -108,7 +109,7 @@ def read_unlabeled_features(modalities: Sequence[str], data: Path = Path("data")
 
 
 def read_labeled_features(modalities: Sequence[str], data: Path = Path("data")) -> FeatureSet:
-    """Features of all clips, with labels and folds of the labeled split."""
+    """Features of all clips, with labels of the labeled split, and folds."""
     from mer.clips import read_folds, read_labels
 
     labels = read_labels(data / "labels.parquet")
@@ -145,7 +146,7 @@ def build_feature_set(
     labeled = (rows["split"] == "labeled").to_numpy()
     index = {name: i for i, name in enumerate(clips.classes)}
     known = rows["label"].map(index).where(labeled).fillna(-1)
-    folds = rows["fold"].where(labeled).fillna(-1)
+    folds = rows["fold"].where(rows["split"] != "test").fillna(-1)
     targets = {
         name: rows[f"{TARGET}{name}"].where(labeled).to_numpy(np.float64, na_value=np.nan) for name in clips.targets
     }

@@ -231,8 +231,8 @@ def _expected_exponent(expert: str, settings: SelfTrainParams) -> float:
 
 
 def _targets(run: Run, state: State, chain: Chain) -> Targets | None:
-    """What the chain's own vote says of the unlabeled clips."""
-    rows = np.flatnonzero(run.features.split == "unlabeled")
+    """What the chain's own vote says of the unlabeled clips, but for those of the groups that it is judged on."""
+    rows = np.flatnonzero((run.features.split == "unlabeled") & ~np.isin(run.features.folds, chain))
     voted = _vote(run, state, chain, rows)
     known = state.vote(state.evidence.logits, state.evidence.present).numpy()
     settings, classes = run.params.self_train, run.features.classes
@@ -325,7 +325,8 @@ def _predictions(features: FeatureSet, probabilities: NDArray[np.float32]) -> pd
     names = np.array([*features.classes, None], object)  # -1 takes the last
     columns: dict[str, Any] = {"clip_id": features.clip_ids, "split": features.split, "label": names[features.labels]}
     columns |= {f"p_{name}": probabilities[:, c] for c, name in enumerate(features.classes)}
-    columns |= {"predicted": names[probabilities.argmax(axis=1)], "fold": features.folds}
+    folds = np.where(features.split == "labeled", features.folds, -1)
+    columns |= {"predicted": names[probabilities.argmax(axis=1)], "fold": folds}
     return pd.DataFrame(columns)
 
 
