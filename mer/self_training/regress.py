@@ -49,7 +49,7 @@ class Regressed:
 
 @dataclass(frozen=True)
 class Taught:
-    """Members of one family in one round: each chain's, one a seed, and the view that they see."""
+    """Members of one family in one round: each chain's, one a seed."""
 
     family: Family
     members: Members
@@ -82,18 +82,19 @@ class State:
 @dataclass(frozen=True)
 class Run:
     """What every step shares. `values` [n, K] are the labeled clips' numbers and `groups` [n] whose they are, in the
-    order of `fit`; `fitted` holds the ridge experts of each view, block by block, of all `chains` and strengths."""
+    order of `fit`; `fitted` holds the ridge experts of each way to standardise, block by block, of all `chains` and
+    strengths."""
 
     features: FeatureSet
     names: tuple[str, ...]
-    known: Views
+    views: Views
     looks_at: tuple[str, ...]
     params: Params
     fit: CrossFitting
     values: NDArray[np.float64]
     groups: NDArray[np.int64]
-    views: Mapping[int, Inputs]
-    view_of: Mapping[Chain, int]
+    inputs: Mapping[int, Inputs]
+    way_of: Mapping[Chain, int]
     chains: Sequence[Chain]
     fitted: Mapping[int, Sequence[Ridge]]
     families: Sequence[Family]
@@ -112,7 +113,7 @@ class Run:
 
     def parts(self, rounds: Sequence[Round]) -> list[tuple[str, Sequence[int]]]:
         """Every expert's name, and the places of the views that it sees."""
-        parts: list[tuple[str, Sequence[int]]] = list(ridge_parts(self.known).items()) if self.linear else []
+        parts: list[tuple[str, Sequence[int]]] = list(ridge_parts(self.views).items()) if self.linear else []
         for one in rounds:
             for family in self.families:
                 name = f"{family.name}{STUDENTS * bool(one.number)}"
@@ -122,22 +123,22 @@ class Run:
     @property
     def blocks(self) -> list[Sequence[int]]:
         """The places of the views that each ridge expert sees."""
-        return list(ridge_parts(self.known).values())
+        return list(ridge_parts(self.views).values())
 
     def scale(self, chain: Chain) -> Scale:
         """Of the numbers that the chain learns from."""
         return self.scales[chain]
 
-    def ridge(self, chain: Chain, view: int, block: int, strength: int) -> Ridge:
+    def ridge(self, chain: Chain, way: int, block: int, strength: int) -> Ridge:
         """One expert of the floor, on standardised numbers."""
-        at, fitted = self.chains.index(chain) * len(STRENGTHS) + strength, self.fitted[view][block]
+        at, fitted = self.chains.index(chain) * len(STRENGTHS) + strength, self.fitted[way][block]
         return Ridge(fitted.weight[at : at + 1], fitted.bias[at : at + 1])
 
-    def floor(self, chain: Chain, view: int, strengths: Sequence[int]) -> list[Ridge]:
+    def floor(self, chain: Chain, way: int, strengths: Sequence[int]) -> list[Ridge]:
         """The chain's experts of the floor at some strengths, one a block, on the chain's own scale."""
         scale = self.scale(chain)
         mean, deviation = (torch.from_numpy(part).float() for part in (scale.mean, scale.deviation))
-        found = [self.ridge(chain, view, block, strength) for block, strength in enumerate(strengths)]
+        found = [self.ridge(chain, way, block, strength) for block, strength in enumerate(strengths)]
         mean, deviation = mean.to(self.present.device), deviation.to(self.present.device)
         return [Ridge(one.weight / deviation, (one.bias - mean) / deviation) for one in found]
 
@@ -147,7 +148,7 @@ def regress(features: FeatureSet, pretrained: Pretrained, params: Params, names:
 
     Args:
         features: targets and folds of the labeled split, features of all clips.
-        pretrained: the views of the clips and their encoders.
+        pretrained: the ways to standardise and the encoders.
         params: `self_train` is read.
         names: of the targets.
 
@@ -183,40 +184,40 @@ def _prepare(
     names: tuple[str, ...],
     rounds: int,
 ) -> Run:
-    """Choose every chain's view, and fit the floor."""
+    """Choose how every chain standardises clips, and fit the floor."""
     device, settings = pick_device(params.model.device), params.self_train
-    known = pretrained.views[0].views
-    subset = choose_subsets([], {BUNDLE: 0}, known, fit, 0, _without_search(settings))[BUNDLE]
+    views = pretrained.standardisations[0].views
+    subset = choose_subsets([], {BUNDLE: 0}, views, fit, 0, _without_search(settings))[BUNDLE]
     clips = (features.features, features.present, features.groups)
-    inputs = [view.inputs(*clips, device).seen_through(subset) for view in pretrained.views]
+    ways = [way.inputs(*clips, device).seen_through(subset) for way in pretrained.standardisations]
     values = np.stack([features.targets[name] for name in names], axis=1)[fit.rows]
     chains = fit.chains(2 + rounds)
     scales = {chain: fit_scale(values[fit.learned(chain)]) for chain in chains}
-    groups, labeled = _units(features.groups[fit.rows]), [one.take(fit.rows) for one in inputs]
-    view_of = _choose_views(labeled, known, values, fit, scales, groups, settings.caution)
-    views = {view: inputs[view] for view in sorted(set(view_of.values()))}
-    parts = list(ridge_parts(known).values())
+    groups, labeled = _units(features.groups[fit.rows]), [one.take(fit.rows) for one in ways]
+    way_of = _choose_standardisations(labeled, views, values, fit, scales, groups, settings.caution)
+    inputs = {way: ways[way] for way in sorted(set(way_of.values()))}
+    parts = list(ridge_parts(views).values())
 
     def fitted(own: Inputs, part: Sequence[int]) -> Ridge:
-        x, scale = columns(own, part, fit.rows), shared_scale(own, part, known)
+        x, scale = columns(own, part, fit.rows), shared_scale(own, part, views)
         found = fit_ridge(x * scale, values, fit.folds, chains, STRENGTHS)
         return Ridge(found.weight * scale[:, None], found.bias)
 
-    ridges = {view: [fitted(own, part) for part in parts] for view, own in views.items()}
-    families = make_families(views, known, pretrained.encoders, params, len(names))
-    present = inputs[0].present
-    looks_at = tuple(known.names[place] for place in subset)
+    ridges = {way: [fitted(own, part) for part in parts] for way, own in inputs.items()}
+    families = make_families(inputs, views, pretrained.encoders, params, len(names))
+    present = ways[0].present
+    looks_at = tuple(views.names[place] for place in subset)
     return Run(
         features,
         names,
-        known,
+        views,
         looks_at,
         params,
         fit,
         values,
         groups,
-        views,
-        view_of,
+        inputs,
+        way_of,
         chains,
         ridges,
         families,
@@ -269,22 +270,23 @@ def grouped_gain(difference: Tensor, groups: NDArray[np.int64]) -> tuple[float, 
     return float(d.mean()), float(error)
 
 
-def _choose_views(
-    views: Sequence[Inputs],
-    known: Views,
+def _choose_standardisations(
+    ways: Sequence[Inputs],
+    views: Views,
     values: NDArray[np.float64],
     fit: CrossFitting,
     scales: Mapping[Chain, Scale],
     groups: NDArray[np.int64],
     caution: float,
 ) -> dict[Chain, int]:
-    """As `floor.choose_views`, by ridge regression's squared error, each target in the chain's own deviations."""
+    """As `floor.choose_standardisations`, by ridge regression's squared error, each target in the chain's own
+    deviations."""
     chains = list(scales)
-    if len(views) == 1:
+    if len(ways) == 1:
         return dict.fromkeys(chains, 0)
     predicted = []
-    for inputs in views:
-        x = columns(inputs, known.all) * shared_scale(inputs, known.all, known)
+    for inputs in ways:
+        x = columns(inputs, views.all) * shared_scale(inputs, views.all, views)
         predicted.append(fit_ridge(x, values, fit.folds, chains, [STRENGTHS[SAFE]])(x).cpu())  # [chains, n, K]
     found = {}
     for chain in chains:
@@ -312,18 +314,18 @@ def _train(run: Run, number: int, chains: Sequence[Chain], targets: Mapping[Chai
     """Train the members of all chains, family by family, on numbers standardised for each chain."""
     taught = []
     for family in run.families:
-        seeds, order = range(run.params.self_train.seeds), list(family.views)
+        seeds, order = range(run.params.self_train.seeds), list(family.inputs)
         sets: list[LearningSet] = []
         places: dict[Chain, range] = {}
         for chain in chains:
-            own, source = run.fit.learned(chain), order.index(run.view_of[chain])
+            own, source = run.fit.learned(chain), order.index(run.way_of[chain])
             known = run.scale(chain).standardised(run.values[own]).astype(np.float32)
             rows, labels = run.fit.rows[own], run.fit.labels[own]
             for seed in seeds:
                 name: tuple[str | int, ...] = ("numbers", number, family.name, seed, *chain)
                 sets.append(LearningSet(rows, labels, targets[chain], source, name, seed, known))
             places[chain] = range(len(sets) - len(seeds), len(sets))
-        sources = list(family.views.values())
+        sources = list(family.inputs.values())
         members = train_members(family.make, sets, sources, len(run.names), run.params, squared_losses)
         taught.append(Taught(family, members, places))
     return Round(number, taught)
@@ -332,8 +334,8 @@ def _train(run: Run, number: int, chains: Sequence[Chain], targets: Mapping[Chai
 def _strengths(run: Run, chain: Chain) -> list[int]:
     """The strength of each block that the chains that decide find best: the safe one, unless another is better by
     `caution` standard errors."""
-    view, found = run.view_of[chain], []
-    deciding = [one for one in run.fit.deciding(chain) if one[0] in run.view_of]
+    way, found = run.way_of[chain], []
+    deciding = [one for one in run.fit.deciding(chain) if one[0] in run.way_of]
     for block, part in enumerate(run.blocks):
         if not deciding:
             found.append(SAFE)
@@ -341,8 +343,8 @@ def _strengths(run: Run, chain: Chain) -> list[int]:
         if (chain, block) not in run.strengths:
             scores = []
             for one, at in deciding:
-                x = columns(run.views[view], part, run.fit.rows[at])
-                start, fitted = run.chains.index(one) * len(STRENGTHS), run.fitted[view][block]
+                x = columns(run.inputs[way], part, run.fit.rows[at])
+                start, fitted = run.chains.index(one) * len(STRENGTHS), run.fitted[way][block]
                 at_once = slice(start, start + len(STRENGTHS))
                 several = Ridge(fitted.weight[at_once], fitted.bias[at_once])
                 predicted = several(x).cpu()  # [strengths, n, K]
@@ -354,17 +356,17 @@ def _strengths(run: Run, chain: Chain) -> list[int]:
 
 
 def _predicted(
-    run: Run, rounds: Sequence[Round], chain: Chain, rows: NDArray[np.int64], view: int, strengths: Sequence[int]
+    run: Run, rounds: Sequence[Round], chain: Chain, rows: NDArray[np.int64], way: int, strengths: Sequence[int]
 ) -> Tensor:
     """What all experts of a chain say of some clips, standardised as the chain's own numbers, [E, n, K]."""
-    own = run.views[view].take(rows)
+    own = run.inputs[way].take(rows)
     found = []
     if run.linear:
-        experts = zip(run.floor(chain, view, strengths), run.blocks, strict=True)
+        experts = zip(run.floor(chain, way, strengths), run.blocks, strict=True)
         found = [expert(columns(own, part)).cpu() for expert, part in experts]
     for one in rounds:
         for taught in one.taught:
-            seen = taught.family.views[run.view_of[chain]].take(rows)
+            seen = taught.family.inputs[run.way_of[chain]].take(rows)
             found.append(mean_outputs(taught.of(chain).logits(seen)).cpu())
     return torch.cat(found)
 
@@ -382,7 +384,7 @@ def _decide(run: Run, rounds: tuple[Round, ...], chain: Chain, before: State | N
     parts = [torch.zeros(len(names), 0, len(run.names))]
     for one, at in deciding:
         of = run.scale(one)  # another chain's scale: brought to this one's
-        predicted = _predicted(run, rounds, one, run.fit.rows[at], run.view_of[chain], strengths).double().numpy()
+        predicted = _predicted(run, rounds, one, run.fit.rows[at], run.way_of[chain], strengths).double().numpy()
         parts.append(torch.from_numpy(scale.standardised(predicted * of.deviation + of.mean)).float())
     evidence, present = torch.cat(parts, dim=1), _presence(run, rounds, run.fit.rows[places])
     values = scale.standardised(run.values[places])
@@ -425,11 +427,11 @@ def _prior(names: Sequence[str], settings: SelfTrainParams) -> NDArray[np.float6
 
 def _combined(run: Run, state: State, chain: Chain, rows: NDArray[np.int64]) -> Tensor:
     """Standardised numbers [n, K] of some clips."""
-    strengths, view = _strengths(run, chain), run.view_of[chain]
+    strengths, way = _strengths(run, chain), run.way_of[chain]
     parts = [torch.zeros(0, len(run.names))]
     for start in range(0, len(rows), ROWS):
         part = rows[start : start + ROWS]
-        predicted = _predicted(run, state.rounds, chain, part, view, strengths)
+        predicted = _predicted(run, state.rounds, chain, part, way, strengths)
         parts.append(state.stack(predicted, _presence(run, state.rounds, part)))
     return torch.cat(parts)
 
@@ -442,11 +444,11 @@ def _targets(run: Run, state: State, chain: Chain, rows: NDArray[np.int64]) -> T
 
 def _results(run: Run, pretrained: Pretrained, states: Mapping[Chain, State]) -> Regressed:
     state, features = states[BUNDLE], run.features
-    view = run.view_of[BUNDLE]
+    way = run.way_of[BUNDLE]
     estimator = Estimator(
         targets=run.names,
-        view=pretrained.views[view],
-        ridge=tuple(run.floor(BUNDLE, view, _strengths(run, BUNDLE))) if run.linear else (),
+        standardisation=pretrained.standardisations[way],
+        ridge=tuple(run.floor(BUNDLE, way, _strengths(run, BUNDLE))) if run.linear else (),
         members=tuple((taught.family.name, taught.of(BUNDLE)) for one in state.rounds for taught in one.taught),
         frozen={family.name: family.frozen for family in run.families if family.frozen is not None},
         stack=state.stack,

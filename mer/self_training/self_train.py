@@ -23,7 +23,7 @@ from mer.self_training.bundle import Bundle
 from mer.self_training.calibration import log_likelihood, log_shares
 from mer.self_training.chains import BUNDLE, Chain, CrossFitting, cross_fitting
 from mer.self_training.ensemble import Family, Round, make_families, train_round
-from mer.self_training.floor import FLOOR, Choice, Floor, choose_views
+from mer.self_training.floor import FLOOR, Choice, Floor, choose_standardisations
 from mer.self_training.members import OBSERVED
 from mer.self_training.subsets import Subset, choose_subsets
 from mer.self_training.targets import class_thresholds, make_targets
@@ -31,7 +31,8 @@ from mer.self_training.votes import Voted, joined, votes_table
 from mer.self_training.voting import STUDENTS, Vote, decide_vote, expert_presence, gain, prior_weights
 
 FEW_FOLDS = 6
-"""With more folds than these the largest chains take the first view: to let them choose would cost too many fits."""
+"""With more folds than these the largest chains standardise in the first way: to let them choose would cost too many
+fits."""
 
 ROWS = 8192
 """Clips voted on at once."""
@@ -98,7 +99,7 @@ class Run:
     floor: Floor
     families: Sequence[Family]
     seen: Sequence[tuple[int, Subset]]
-    """By number of a view: the way to standardise, and the places of the views that are looked at."""
+    """By number of inputs: the way to standardise, and the places of the views that are looked at."""
 
     @property
     def linear(self) -> bool:
@@ -126,7 +127,7 @@ class Run:
 
     def presence(self, rounds: Sequence[Round], rows: NDArray[np.int64], choice: Choice) -> Tensor:
         """Which clips each expert sees something of, bool [E, n]."""
-        present = self.floor.views[choice.view].present[rows].cpu()
+        present = self.floor.inputs[choice.inputs].present[rows].cpu()
         return expert_presence(present, (places for _, places in self._parts(rounds)))
 
 
@@ -135,7 +136,7 @@ def self_train(features: FeatureSet, pretrained: Pretrained, params: Params) -> 
 
     Args:
         features: labels and folds of the labeled split, features of all clips.
-        pretrained: the views of the clips and their encoders; the model and the noise are those that it was made with.
+        pretrained: the ways to standardise and the encoders; the model and the noise are those that it was made with.
         params: `self_train` is read.
 
     Raises:
@@ -157,8 +158,8 @@ def self_train(features: FeatureSet, pretrained: Pretrained, params: Params) -> 
             targets = {chain: _targets(run, states[chain], chain) if number else None for chain in chains}
             if number and not any(targets.values()):
                 break
-            view_of = {chain: run.floor.view_of[chain] for chain in chains}
-            done = [*done[:1], train_round(number, view_of, fit, targets, run.families)]
+            inputs_of = {chain: run.floor.inputs_of[chain] for chain in chains}
+            done = [*done[:1], train_round(number, inputs_of, fit, targets, run.families)]
             for chain in fit.chains(1 + rounds - number):
                 states[chain] = _decide(run, tuple(done), chain, states.get(chain))
             given += [_learned(run, chain, number, targets[chain], states[chain]) for chain in fit.chains(1)]
@@ -170,18 +171,20 @@ def _prepare(features: FeatureSet, pretrained: Pretrained, params: Params, fit: 
     """Choose how every chain sees the clips, standardise them in the ways that were chosen, and fit the floor."""
     device, classes = pick_device(params.model.device), len(features.classes)
     clips = (features.features, features.present, features.groups)
-    labeled = [way.inputs(*clips, device).take(fit.rows) for way in pretrained.views]  # one of all clips at a time
-    most, known = 2 + rounds, pretrained.views[0].views
+    labeled = [
+        way.inputs(*clips, device).take(fit.rows) for way in pretrained.standardisations
+    ]  # one of all clips at a time
+    most, views = 2 + rounds, pretrained.standardisations[0].views
     chains = fit.chains(most + 1 if len(fit.used) <= FEW_FOLDS else most)
-    way_of = choose_views(labeled, known, fit, chains, classes, params.self_train.caution)
-    subset_of = choose_subsets(labeled, way_of, known, fit, classes, params.self_train)
+    way_of = choose_standardisations(labeled, views, fit, chains, classes, params.self_train.caution)
+    subset_of = choose_subsets(labeled, way_of, views, fit, classes, params.self_train)
     seen = {chain: (way_of[chain], subset_of[chain]) for chain in fit.chains(most)}
     order = sorted(set(seen.values()))
-    ways = {way: pretrained.views[way].inputs(*clips, device) for way, _ in order}
-    views = {i: ways[way].seen_through(subset) for i, (way, subset) in enumerate(order)}
-    view_of = {chain: order.index(of) for chain, of in seen.items()}
-    floor = Floor(views, view_of, known, fit, classes, params.self_train.caution)
-    families = make_families(views, known, pretrained.encoders, params, classes)
+    ways = {way: pretrained.standardisations[way].inputs(*clips, device) for way, _ in order}
+    inputs = {i: ways[way].seen_through(subset) for i, (way, subset) in enumerate(order)}
+    inputs_of = {chain: order.index(of) for chain, of in seen.items()}
+    floor = Floor(inputs, inputs_of, views, fit, classes, params.self_train.caution)
+    families = make_families(inputs, views, pretrained.encoders, params, classes)
     return Run(features, params, fit, floor, families, order)
 
 
@@ -266,10 +269,10 @@ def _results(
 ) -> SelfTrained:
     state, features = states[BUNDLE], run.features
     choice = run.floor.choice(BUNDLE)
-    way, subset = run.seen[choice.view]
+    way, subset = run.seen[choice.inputs]
     bundle = Bundle(
-        view=pretrained.views[way],
-        looks_at=tuple(pretrained.views[way].views.names[place] for place in subset),
+        standardisation=pretrained.standardisations[way],
+        looks_at=tuple(pretrained.standardisations[way].views.names[place] for place in subset),
         linear=tuple(run.floor.weights(BUNDLE, choice)) if run.linear else (),
         members=tuple((trained.family.name, trained.of(BUNDLE)) for one in state.rounds for trained in one.trained),
         frozen={family.name: family.frozen for family in run.families if family.frozen is not None},

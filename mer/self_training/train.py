@@ -75,7 +75,7 @@ def _without_classes(features: FeatureSet, estimator: Estimator, pretrained: Pre
     nobody = torch.zeros(0)
     vote = Vote(nobody, nobody, nobody, nobody, torch.ones(1))
     params = params.model_copy(update={"model": pretrained.model, "pretrain": pretrained.settings})
-    bundle = Bundle(estimator.view, estimator.looks_at, (), (), {}, vote, (), params)
+    bundle = Bundle(estimator.standardisation, estimator.looks_at, (), (), {}, vote, (), params)
     none = pd.Series([None] * len(features), dtype="str")
     predictions = pd.DataFrame(
         {"clip_id": features.clip_ids, "split": features.split, "label": none, "predicted": none}
