@@ -34,7 +34,7 @@ from mer.pretraining.pretrain import Pretrained, pretrain
 from mer.self_training.batches import LearningSet
 from mer.self_training.classifier import make_classifier
 from mer.self_training.members import train_members
-from mer.self_training.self_train import weighted_f1
+from mer.self_training.results import weighted_f1
 
 WIDTHS = {"audio": 1024, "face": 768, "text": 5120}
 CLASSES = ("neutral", "angry", "happy", "sad", "worried", "surprise")

@@ -15,7 +15,8 @@ from mer.pretraining.pretrain import Pretrained
 from mer.self_training.bundle import Bundle
 from mer.self_training.estimator import Estimator
 from mer.self_training.regress import Regressed, regress
-from mer.self_training.self_train import NONE_GIVEN, SelfTrained, self_train
+from mer.self_training.results import NONE_GIVEN, SelfTrained
+from mer.self_training.self_train import self_train
 from mer.self_training.voting import Vote
 
 
