@@ -31,11 +31,12 @@ browser:
 	command -v chromium-headless-shell || command -v chromium || \
 	  { apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium-headless-shell fonts-wqy-zenhei; }
 
+# One thread a test process: two of OpenMP's beside a busy worker wait for each other, and take ten times as long.
 test: .venv/.installed .venv/.photographs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	MER_PHOTOGRAPHS=.venv/photographs $(BIN)/pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 MER_PHOTOGRAPHS=.venv/photographs $(BIN)/pytest -n 2 --dist loadfile
 
 # The whole pipeline on a small sample, in a throw-away clone: what CI runs after the tests.
 smoke: .venv/.installed

@@ -33,7 +33,7 @@ from benchmarks.methods import MAIN, METHODS, REFERENCE, Overrides, Trainer, log
 from benchmarks.tables import Results, between_markers, cell_table, claim_table, margin_table
 from mer.errors import MerError
 from mer.learning.features import grouped
-from mer.self_training.self_train import weighted_f1
+from mer.self_training.results import weighted_f1
 
 SHARES = (0.02, 0.05, 0.10, 0.30, 1.0)
 REAL = ("nemo", "emodb", "mosi", "meld", "enjoyment")

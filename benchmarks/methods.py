@@ -12,7 +12,8 @@ from sklearn.linear_model import LogisticRegression
 from mer.learning.features import FeatureSet
 from mer.params import Params, parse_params
 from mer.pretraining.pretrain import Pretrained, pretrain
-from mer.self_training.self_train import SelfTrained, self_train
+from mer.self_training.results import SelfTrained
+from mer.self_training.self_train import self_train
 
 Overrides = Mapping[str, Mapping[str, Any]]
 

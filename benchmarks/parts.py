@@ -25,7 +25,8 @@ from mer.clips import read_test_labels
 from mer.learning.features import read_labeled_features
 from mer.params import MODALITIES, load_params, parse_params
 from mer.pretraining.pretrain import pretrain
-from mer.self_training.self_train import self_train, weighted_f1
+from mer.self_training.results import weighted_f1
+from mer.self_training.self_train import self_train
 
 PARTS: dict[str, Overrides] = {
     "all parts": {},

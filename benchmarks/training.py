@@ -34,7 +34,7 @@ from mer.pretraining.pretrain import Pretrained, pretrain
 from mer.self_training.batches import LearningSet
 from mer.self_training.classifier import make_classifier
 from mer.self_training.members import train_members
-from mer.self_training.self_train import weighted_f1
+from mer.self_training.results import weighted_f1
 
 WIDTHS = {"audio": 1024, "face": 768, "text": 5120}
 CLASSES = ("neutral", "angry", "happy", "sad", "worried", "surprise")
@@ -130,7 +130,7 @@ def ours(
     settings = params.self_train.model_copy(update={"steps": steps, "direct": False})
     params = params.model_copy(update={"self_train": settings})
     sets = [LearningSet(part, features.labels[part], None, 0, (fold,), 0) for fold, part in enumerate(rows)]
-    own, views = pretrained.encoders if rate else None, pretrained.views[0].views
+    own, views = pretrained.encoders if rate else None, pretrained.standardisations[0].views
     members = train_members(
         lambda: make_classifier("mrccl", params, views, len(CLASSES), own), sets, [inputs], len(CLASSES), params
     )
@@ -144,7 +144,9 @@ def ours(
 
 def standardised(pretrained: Pretrained, features: FeatureSet) -> Inputs:
     """All clips, standardised over the corpus."""
-    return pretrained.views[0].inputs(features.features, features.present, features.groups, torch.device("cpu"))
+    return pretrained.standardisations[0].inputs(
+        features.features, features.present, features.groups, torch.device("cpu")
+    )
 
 
 def _predict(logits: torch.Tensor, present: torch.Tensor) -> NDArray[np.int64]:

@@ -29,7 +29,8 @@ from mer.imports import open_source
 from mer.learning.features import FeatureSet
 from mer.params import parse_params
 from mer.pretraining.pretrain import pretrain
-from mer.self_training.self_train import self_train, weighted_f1
+from mer.self_training.results import weighted_f1
+from mer.self_training.self_train import self_train
 
 DRAWS = 10
 Array = NDArray[np.float32]

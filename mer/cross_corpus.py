@@ -46,7 +46,7 @@ def evaluate_elsewhere(
     corpus = corpus.model_copy(update={"target": targets or None})
     found = read_corpus(corpus, prefer=made.params.transcribe.prefer)
     judged = judged_clips(found, bundle.classes, targets, names)
-    rows, views = judged.rows, bundle.view.views.names
+    rows, views = judged.rows, bundle.standardisation.views.names
     digests = list(file_digests(corpus.root, list(rows["path"])))
     clips = rows[["clip_id", "path"]].assign(sha256=pd.Series(digests, index=rows.index, dtype="str"))
     said = zip(rows["clip_id"], rows["transcript"], strict=True)

@@ -51,7 +51,7 @@ def save_bundle(
     from mer.store.manifest import check_settings, read_manifest  # here, because it brings pandas
 
     folder, data = Path(folder), Path(data)
-    views = {name: params.views[name] for name in bundle.view.views.names}
+    views = {name: params.views[name] for name in bundle.standardisation.views.names}
     steps = {step: section for name in views for step, section in _steps(params, name).items()}
     manifests = {step: read_manifest(data / "manifests" / f"{step}.parquet") for step in steps}
     for step, (where, section) in steps.items():

@@ -16,8 +16,9 @@ from sklearn.cluster import MiniBatchKMeans
 from threadpoolctl import threadpool_limits
 from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 
-from mer.hubert_adaptation.masked_prediction import EpochScores, MaskedPrediction, train_masked_prediction
+from mer.hubert_adaptation.masked_prediction import MaskedPrediction, train_masked_prediction
 from mer.hubert_adaptation.mfcc import mfcc_with_deltas
+from mer.hubert_adaptation.scores import EpochScores
 from mer.hubert_adaptation.speech_batches import Utterance
 from mer.needed import is_needed, leave_out
 from sample.params import HubertParams, load_params

@@ -8,8 +8,7 @@ import pandas as pd
 
 from mer.clips import read_splits
 from mer.extraction.media import open_media
-from mer.hubert_adaptation.adapt_audio import adapt_audio
-from mer.hubert_adaptation.masked_prediction import EpochScores
+from mer.hubert_adaptation.scores import EpochScores
 from mer.needed import is_needed, leave_out
 from mer.params import Params
 from mer.params.needs import ADAPTED
@@ -22,6 +21,8 @@ def main(params: Params) -> None:
         leave_out(Path(ADAPTED), "adapt_audio")
         write_curve("adapt/curve.csv", pd.DataFrame(columns=[field.name for field in fields(EpochScores)]))
         return
+    from mer.hubert_adaptation.adapt_audio import adapt_audio  # takes seconds, for nothing where none is asked for
+
     rows, media = read_splits("data/splits.parquet"), open_media(params)
     learned_from = list(rows["clip_id"][rows["split"] != "test"])
     work = cache_root() / "adapt_audio"

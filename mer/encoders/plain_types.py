@@ -11,7 +11,8 @@ from __future__ import annotations
 import argparse
 import collections
 import itertools
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -75,23 +76,47 @@ def plain(value: Any) -> Any:
     Raises:
         ValueError: written out it is more than any checkpoint says: lists that hold each other stand for billions.
     """
-    return _plain(value, itertools.count())
-
-
-def _plain(value: Any, count: Iterator[int]) -> Any:
-    if next(count) > MOST_VALUES:
+    if _size(value, {}) > MOST_VALUES:
         raise ValueError(f"more than {MOST_VALUES} values, those that are there twice written out")
-    if isinstance(value, Inert) and type(value).__module__.startswith("omegaconf."):
-        content = vars(value).get("_content", vars(value).get("_val"))
-        return _plain(content, count)
+    return _plain(value)
+
+
+def _size(value: Any, known: dict[int, float]) -> float:
+    """How many values it is written out, without doing so; infinite where it holds itself."""
+    if id(value) not in known:
+        known[id(value)] = math.inf
+        known[id(value)] = 1 + sum(_size(part, known) for part in _parts(value))
+    return known[id(value)]
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    """What a value holds, of the kinds that are written out."""
+    if _of_omegaconf(value):
+        return (_content(value),)
+    if isinstance(value, argparse.Namespace):
+        return vars(value).values()
+    if isinstance(value, Mapping):
+        return itertools.chain(value.keys(), value.values())
+    return value if type(value) in (list, tuple) else ()
+
+
+def _of_omegaconf(value: Any) -> bool:
+    return isinstance(value, Inert) and type(value).__module__.startswith("omegaconf.")
+
+
+def _content(value: Inert) -> Any:
+    return vars(value).get("_content", vars(value).get("_val"))
+
+
+def _plain(value: Any) -> Any:
+    if _of_omegaconf(value):
+        return _plain(_content(value))
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, PurePosixPath | PureWindowsPath):
         return str(value)
     if isinstance(value, argparse.Namespace):
-        return argparse.Namespace(**{name: _plain(one, count) for name, one in vars(value).items()})
+        return argparse.Namespace(**{name: _plain(one) for name, one in vars(value).items()})
     if isinstance(value, Mapping):
-        return {_plain(name, count): _plain(one, count) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)([_plain(one, count) for one in value]) if type(value) in (list, tuple) else value
-    return value
+        return {_plain(name): _plain(one) for name, one in value.items()}
+    return type(value)([_plain(one) for one in value]) if type(value) in (list, tuple) else value

@@ -23,7 +23,8 @@ from mer.encoders.pretrained import quiet
 from mer.encoders.speech import SpeechEncoder
 from mer.encoders.speech.checkpoint import Checkpoint, convert_checkpoint, digest, read_checkpoint
 from mer.errors import MerError
-from mer.hubert_adaptation.masked_prediction import EpochScores, MaskedPrediction, train_masked_prediction
+from mer.hubert_adaptation.masked_prediction import MaskedPrediction, train_masked_prediction
+from mer.hubert_adaptation.scores import EpochScores
 from mer.hubert_adaptation.speech_batches import Utterance
 from mer.learning.determinism import deterministic, pick_device
 from mer.learning.tensors import read_tensors, write_tensors

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from transformers import HubertModel
 
 from mer.errors import MerError
+from mer.hubert_adaptation.scores import EpochScores
 from mer.hubert_adaptation.speech_batches import FrameGeometry, SpeechBatch, Utterance, speech_batches
 from mer.learning.determinism import deterministic
 from mer.learning.tensors import read_tensors, write_tensors
@@ -44,16 +45,6 @@ class MaskedPrediction:
     largest_gradient: float = 1.0
     checkpoint_seconds: float = 600.0
     """Time between checkpoints; it does not change the result."""
-
-
-@dataclass(frozen=True)
-class EpochScores:
-    """Means over the masked frames of an epoch. `majority` is the share of the most frequent unit among them."""
-
-    epoch: int
-    loss: float
-    accuracy: float
-    majority: float
 
 
 class UnitHead(nn.Module):

@@ -55,7 +55,7 @@ class Inputs:
 
 
 @dataclass(frozen=True)
-class View:
+class Standardisation:
     """One way to standardise the clips: `name` is `corpus`, `group` or, with a `guess` that tells groups apart,
     `guessed <modality> <number>`."""
 

@@ -12,6 +12,8 @@ LARGEST = 10**9
 """Of any number that has no limit of its own."""
 LONGEST = 4096
 """Characters of a path or name."""
+MOST_PARTS = 1000
+"""Values of a list or mapping."""
 SEEDS = (0, 2**32 - 1)
 LIMITS: dict[str, tuple[float, float]] = {
     "corpus.folds": (3, 1000),  # one to score, one to decide, one to learn from
@@ -121,7 +123,7 @@ def _fault(key: str, value: Any) -> str | None:
                 return "a finite number is needed"
             if not least <= part <= most:
                 return f"must be from {least:g} to {most:g}"
-    if len(parts) > 1000:
+    if len(parts) > MOST_PARTS:
         return "too many values"
     if key in ORDERED and parts != sorted(parts):
         return "the smaller number comes first"

@@ -33,30 +33,30 @@ class Classifier(nn.Module):
     def __init__(self, bundle: Bundle) -> None:
         super().__init__()
         self.bundle = bundle
-        self.names = tuple(bundle.view.standardisers)
-        self.by_group = bundle.view.name == "group"
+        self.names = tuple(bundle.standardisation.standardisers)
+        self.by_group = bundle.standardisation.name == "group"
 
     def forward(self, features: list[Tensor], present: Tensor, groups: Tensor | None = None) -> Tensor:
-        view = self.bundle.view
+        way = self.bundle.standardisation
         codes = None
-        if view.guess is not None:
-            place = self.names.index(view.guess.modality)
-            fitted = view.guess.standardiser
+        if way.guess is not None:
+            place = self.names.index(way.guess.modality)
+            fitted = way.guess.standardiser
             z = _standardised(fitted, features[place], present[:, place], None)
             z = z / torch.linalg.vector_norm(z, dim=1, keepdim=True).clamp(min=1e-6)
-            centroids = torch.from_numpy(view.guess.centroids)
+            centroids = torch.from_numpy(way.guess.centroids)
             distance = (centroids**2).sum(dim=1) - 2 * z @ centroids.T
             codes = torch.where(present[:, place], distance.argmin(dim=1), len(centroids))
         elif self.by_group:
             codes = groups
         standardised = [
             _standardised(fitted, x, present[:, i], codes)
-            for i, (x, fitted) in enumerate(zip(features, view.standardisers.values(), strict=True))
+            for i, (x, fitted) in enumerate(zip(features, way.standardisers.values(), strict=True))
         ]
         return self._vote(Inputs(standardised, present))
 
     def _vote(self, inputs: Inputs) -> Tensor:
-        bundle, views = self.bundle, self.bundle.view.views
+        bundle, views = self.bundle, self.bundle.standardisation.views
         parts = list(floor_parts(views).values()) if bundle.linear else []
         logits = [expert.logits(columns(inputs, part)) for expert, part in zip(bundle.linear, parts, strict=True)]
         for family, members in bundle.members:
@@ -139,7 +139,7 @@ def on_cpu(bundle: Bundle) -> Bundle:
 
 
 def _example(model: Classifier) -> tuple[tuple[Any, ...], list[str]]:
-    widths = [len(fitted.mean) for fitted in model.bundle.view.standardisers.values()]
+    widths = [len(fitted.mean) for fitted in model.bundle.standardisation.standardisers.values()]
     features = [torch.zeros(CLIPS, width) for width in widths]
     present = torch.ones(CLIPS, len(widths), dtype=torch.bool)
     if model.by_group:

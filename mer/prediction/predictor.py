@@ -63,7 +63,7 @@ class Predictor:
         """What to know before believing a prediction, in a line; None where nothing speaks against it."""
         self.made: Provenance = read_provenance(self.classifier.extra, self.folder, weights or {})
         self.params: Params = self.made.params
-        if set(self.params.views) != set(self.classifier.view.standardisers):
+        if set(self.params.views) != set(self.classifier.standardisation.standardisers):
             raise MerError(f"{self.folder}: its views are not those that its params name: train it again")
 
     @property
@@ -79,12 +79,12 @@ class Predictor:
     @property
     def views(self) -> tuple[str, ...]:
         """What the bundle looks at."""
-        return tuple(self.classifier.view.standardisers)
+        return tuple(self.classifier.standardisation.standardisers)
 
     @property
     def missing(self) -> dict[str, int]:
         """Views that were imported, and their widths: nothing here can make them of a new file."""
-        views, fitted = self.params.views, self.classifier.view.standardisers
+        views, fitted = self.params.views, self.classifier.standardisation.standardisers
         return {name: len(fitted[name].mean) for name in self.views if isinstance(views[name], ImportParams)}
 
     @property

@@ -30,19 +30,19 @@ def stands_alone(bundle: Bundle) -> bool:
 
 
 def _votes_by_group(bundle: Bundle) -> bool:
-    return bundle.view.name == "group"
+    return bundle.standardisation.name == "group"
 
 
 def _counts_by_group(bundle: Bundle) -> bool:
     """Of targets, which may be standardised otherwise than classes are."""
-    return bundle.numbers is not None and bundle.numbers.view.name == "group"
+    return bundle.numbers is not None and bundle.numbers.standardisation.name == "group"
 
 
 def predictions(bundle: Bundle, sources: Sequence[Source], found: Sequence[Extracted]) -> list[Prediction]:
     """What the bundle says of some files; all of a group must be there at once."""
     if not found:
         return []
-    names = tuple(bundle.view.standardisers)
+    names = tuple(bundle.standardisation.standardisers)
     features = {name: np.stack([one.features[name].embedding for one in found]) for name in names}
     present = {name: np.array([one.features[name].ok for one in found]) for name in names}
     groups = np.array([TOGETHER if source.group is None else source.group for source in sources], object)
@@ -51,7 +51,7 @@ def predictions(bundle: Bundle, sources: Sequence[Source], found: Sequence[Extra
     else:
         votes = _in_blocks(bundle, features, present)
     targets = _targets(bundle, features, present, groups)
-    views = bundle.view.views
+    views = bundle.standardisation.views
     parts = {**views.by_modality, **views.single}
     alone = votes.by_part(list(parts))
     return [

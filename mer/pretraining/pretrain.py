@@ -18,7 +18,7 @@ from mer.errors import MerError
 from mer.foreign import foreign
 from mer.learning.determinism import deterministic, pick_device
 from mer.learning.features import FeatureSet, check_present, grouped
-from mer.learning.inputs import Inputs, View
+from mer.learning.inputs import Inputs, Standardisation
 from mer.learning.seeds import stream, stream_seed
 from mer.learning.speakers import SpeakerGuess, guess_speakers
 from mer.learning.standardise import fit_standardiser, standardiser_tensors, standardisers_from
@@ -46,7 +46,7 @@ class Pretrained:
     there was no pretraining. `model` and `settings` are what they were made with. `curve` has a row an epoch, starting
     with the random encoders."""
 
-    views: tuple[View, ...]
+    standardisations: tuple[Standardisation, ...]
     encoders: Encoders | None
     model: ModelParams
     settings: PretrainParams
@@ -55,11 +55,11 @@ class Pretrained:
     @property
     def modalities(self) -> tuple[str, ...]:
         """Names of the modalities, in order."""
-        return self.views[0].views.modalities
+        return self.standardisations[0].views.modalities
 
     def save(self, path: str | Path) -> None:
         """Write weights, standardisers and model parameters to one safetensors file."""
-        tensors, about = view_tensors(self.views)
+        tensors, about = standardisation_tensors(self.standardisations)
         if self.encoders is not None:
             tensors |= {f"encoders.{name}": value for name, value in self.encoders.state_dict().items()}
         write_tensors(path, tensors, {**self._made_with(), "views": about})
@@ -78,30 +78,31 @@ def load_pretrained(path: str | Path) -> Pretrained:
     with foreign(f"{path}: not a pretrained model"):
         model = ModelParams.model_validate(about["model"])
         settings = PretrainParams.model_validate(about["pretrain"])
-        views = views_from(tensors, about["views"])
-        encoders = encoders_from(tensors, "encoders.", views[0].views, model)
-    return Pretrained(views, encoders, model, settings)
+        ways = standardisations_from(tensors, about["views"])
+        encoders = encoders_from(tensors, "encoders.", ways[0].views, model)
+    return Pretrained(ways, encoders, model, settings)
 
 
-def view_tensors(views: tuple[View, ...]) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
-    """Views as named tensors and a description, to be saved."""
+def standardisation_tensors(ways: tuple[Standardisation, ...]) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+    """Ways to standardise as named tensors and a description, to be saved; files call each a view, as they
+    always did."""
     tensors: dict[str, Tensor] = {}
     about = []
-    for i, view in enumerate(views):
-        parts = standardiser_tensors(view.standardisers)
-        if view.guess is not None:
-            parts |= standardiser_tensors({"guess": view.guess.standardiser})
-            parts["guess.centroids"] = torch.from_numpy(view.guess.centroids)
+    for i, way in enumerate(ways):
+        parts = standardiser_tensors(way.standardisers)
+        if way.guess is not None:
+            parts |= standardiser_tensors({"guess": way.guess.standardiser})
+            parts["guess.centroids"] = torch.from_numpy(way.guess.centroids)
         tensors |= {f"view.{i}.{name}": value for name, value in parts.items()}
-        guess = None if view.guess is None else view.guess.modality
-        whose = {name: view.modality.get(name, name) for name in view.standardisers}
-        about.append({"name": view.name, "modality": list(whose.items()), "guess": guess})
+        guess = None if way.guess is None else way.guess.modality
+        whose = {name: way.modality.get(name, name) for name in way.standardisers}
+        about.append({"name": way.name, "modality": list(whose.items()), "guess": guess})
     return tensors, about
 
 
-def views_from(tensors: Mapping[str, Tensor], about: list[dict[str, Any]]) -> tuple[View, ...]:
-    """What `view_tensors` took apart; KeyError, TypeError or ValueError where something is missing or amiss."""
-    views = []
+def standardisations_from(tensors: Mapping[str, Tensor], about: list[dict[str, Any]]) -> tuple[Standardisation, ...]:
+    """What `standardisation_tensors` took apart; KeyError, TypeError or ValueError where something is amiss."""
+    ways = []
     for i, one in enumerate(about):
         start = f"view.{i}."
         own = {name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)}
@@ -110,8 +111,8 @@ def views_from(tensors: Mapping[str, Tensor], about: list[dict[str, Any]]) -> tu
             fitted = standardisers_from(own, ["guess"])["guess"]
             guess = SpeakerGuess(one["guess"], fitted, own["guess.centroids"].numpy())
         whose = dict(one["modality"])
-        views.append(View(one["name"], standardisers_from(own, list(whose)), guess, whose))
-    return tuple(views)
+        ways.append(Standardisation(one["name"], standardisers_from(own, list(whose)), guess, whose))
+    return tuple(ways)
 
 
 def encoders_from(tensors: Mapping[str, Tensor], prefix: str, views: Views, model: ModelParams) -> Encoders | None:
@@ -142,54 +143,57 @@ def pretrain(features: FeatureSet, params: Params) -> Pretrained:
     check_present(features, np.arange(len(features)), "pretrain: no clip")
     threads = params.model.threads if len(features) >= MANY_CLIPS else 1
     with deterministic(params.pretrain.seed, threads):
-        views = standardised_views(features, params)
+        ways = fit_standardisations(features, params)
         if params.model.kind != "mrccl" or not params.pretrain.epochs:
-            return Pretrained(views, None, params.model, params.pretrain)
-        encoders, curve = _train(features, views, params)
-    return Pretrained(views, encoders, params.model, params.pretrain, curve)
+            return Pretrained(ways, None, params.model, params.pretrain)
+        encoders, curve = _train(features, ways, params)
+    return Pretrained(ways, encoders, params.model, params.pretrain, curve)
 
 
-def standardised_views(features: FeatureSet, params: Params) -> tuple[View, ...]:
-    """A view for each way of standardising: `group` only where some clip's group is known, and a guess for each
+def fit_standardisations(features: FeatureSet, params: Params) -> tuple[Standardisation, ...]:
+    """The ways of `model.normalise`, fitted: `group` only where some clip's group is known, and a guess for each
     modality (by its first view, so that more views are no more ways) and number of speakers."""
-    model, views = params.model, []
+    model, ways = params.model, []
     first = {features.modality_of(name): name for name in reversed(features.views)}
     known = any(name is not None for name in features.groups)
     for way in model.normalise:
         if way == "guessed":
-            views += [
+            ways += [
                 _guessed(features, first[name], number, params)
                 for name in features.modalities
                 for number in model.speakers
             ]
         elif way == "corpus" or known:
-            views.append(View(way, {}))
-    return tuple(_fitted(features, view, model) for view in views or [View("corpus", {})])
+            ways.append(Standardisation(way, {}))
+    return tuple(_fitted(features, way, model) for way in ways or [Standardisation("corpus", {})])
 
 
-def _guessed(features: FeatureSet, name: str, number: int, params: Params) -> View:
+def _guessed(features: FeatureSet, name: str, number: int, params: Params) -> Standardisation:
     guess = guess_speakers(name, features.features[name], features.present[name], number, params.pretrain.seed)
-    return View(f"guessed {name} {number}", {}, guess)
+    return Standardisation(f"guessed {name} {number}", {}, guess)
 
 
-def _fitted(features: FeatureSet, view: View, model: ModelParams) -> View:
-    codes, guessed = view.groups(features.features, features.present, features.groups), view.guess is not None
+def _fitted(features: FeatureSet, way: Standardisation, model: ModelParams) -> Standardisation:
+    codes, guessed = way.groups(features.features, features.present, features.groups), way.guess is not None
     standardisers = {
         name: fit_standardiser(x, features.present[name], model.components, codes, guessed=guessed, whiten=model.whiten)
         for name, x in features.features.items()
     }
     whose = {name: features.modality_of(name) for name in standardisers}
-    return replace(view, standardisers=standardisers, modality=whose)
+    return replace(way, standardisers=standardisers, modality=whose)
 
 
-def _train(features: FeatureSet, views: tuple[View, ...], params: Params) -> tuple[Encoders, list[dict[str, float]]]:
-    """Each epoch sees the clips in the next view, so that one set of encoders serves whichever is chosen later."""
+def _train(
+    features: FeatureSet, ways: tuple[Standardisation, ...], params: Params
+) -> tuple[Encoders, list[dict[str, float]]]:
+    """Each epoch sees the clips standardised in the next way, so that one set of encoders serves whichever is
+    chosen later."""
     settings, device = params.pretrain, pick_device(params.model.device)
     torch.manual_seed(stream_seed(settings.seed, "encoders"))
-    views = views[: settings.epochs]
+    ways = ways[: settings.epochs]
     clips = (features.features, features.present, features.groups)
-    first = views[0].inputs(*clips, device)
-    encoders = make_encoders(views[0].views, params.model).to(device)
+    first = ways[0].inputs(*clips, device)
+    encoders = make_encoders(ways[0].views, params.model).to(device)
     contrast = CombinatorialContrast(
         encoders.modalities, params.model.width, settings.objective, settings.temperature, settings.learn_temperature
     ).to(device)
@@ -205,8 +209,8 @@ def _train(features: FeatureSet, views: tuple[View, ...], params: Params) -> tup
     curve = [{"epoch": 0.0, **_retrieval(encoders, first.take(held_out))}]
     best, best_score, best_epoch = copy.deepcopy(encoders), _mean_retrieval(curve[0]), 0
     for epoch in range(1, settings.epochs + 1):
-        view = views[(epoch - 1) % len(views)]
-        inputs = first if view is views[0] else view.inputs(*clips, device)
+        way = ways[(epoch - 1) % len(ways)]
+        inputs = first if way is ways[0] else way.inputs(*clips, device)
         sums = torch.zeros(len(contrast.log_temperature), device=device)
         for rows in make_batches(train, speakers, settings.batch_size, order):
             batch = inputs.take(rows)

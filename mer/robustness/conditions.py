@@ -26,6 +26,9 @@ MER_NOISE_SNR = (5.0, 10.0)
 MER_NOISE_SCALES = (1, 2, 4)
 """MER2023's recipe for its noisy test set (Lian et al. 2023): noise at 5 to 10 dB, frames scaled down and up again."""
 
+ROWS = ["training", "condition", "kind", "level", "clip_id", "predicted"]
+"""Columns of the predictions in every condition."""
+
 SOUNDS, PICTURES = ("white", "pink", "babble", "files"), ("blur", "occlusion", "low resolution")
 WORDS, MER_NOISE, ABSENT, CLEAN = "dropped words", "MER-NOISE", "absent", "clean"
 

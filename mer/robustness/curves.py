@@ -21,12 +21,10 @@ from mer.learning.features import FeatureSet, read_labeled_features
 from mer.params import Params, RobustnessParams
 from mer.pretraining.pretrain import load_pretrained
 from mer.provenance import Provenance, read_provenance
-from mer.robustness.conditions import WORDS, Condition, as_row, conditions
+from mer.robustness.conditions import ROWS, WORDS, Condition, as_row, conditions
 from mer.robustness.media import CorruptedMedia, babble_of, recordings
 from mer.self_training.bundle import Bundle, load_bundle
 from mer.self_training.self_train import self_train
-
-COLUMNS = ["training", "condition", "kind", "level", "clip_id", "predicted"]
 
 Features = dict[str, NDArray[np.float32]]
 Present = dict[str, NDArray[np.bool_]]
@@ -78,15 +76,13 @@ class Scene:
 
 
 def robustness(params: Params, data: Path = Path("data")) -> pd.DataFrame:
-    """What is predicted for each clip of the test split: a row (`COLUMNS`) a training, condition and clip.
+    """What is predicted for each clip of the test split: a row (`ROWS`) a training, condition and clip.
 
     No label of the test split is looked at here: evaluation scores the rows.
 
     Raises:
         MerError: there is no test split: of all other clips the bundle has seen the label; or an encoder is not there.
     """
-    if not params.robustness.run:
-        return pd.DataFrame(columns=COLUMNS)
     scene = _scene(params, data)
     rows = np.flatnonzero(scene.features.split == "test")
     if not len(rows):
@@ -103,7 +99,7 @@ def robustness(params: Params, data: Path = Path("data")) -> pd.DataFrame:
             predicted = np.array(bundle.classes, object)[probabilities.argmax(axis=1)]
             columns = {"clip_id": scene.features.clip_ids[rows], "predicted": predicted}
             found.append(pd.DataFrame({"training": name, **as_row(condition), **columns}))
-    return pd.concat(found, ignore_index=True)[COLUMNS].astype({"level": "float64"})
+    return pd.concat(found, ignore_index=True)[ROWS].astype({"level": "float64"})
 
 
 def _scene(params: Params, data: Path) -> Scene:

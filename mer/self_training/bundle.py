@@ -16,11 +16,11 @@ from torch import Tensor
 from mer.errors import MerError
 from mer.foreign import check_keys, foreign, read_json
 from mer.learning.determinism import pick_device
-from mer.learning.inputs import ROWS, Inputs, View, encode
+from mer.learning.inputs import ROWS, Inputs, Standardisation, encode
 from mer.learning.tensors import read_tensors, write_tensors
 from mer.model.mrccl import Encoders
 from mer.params import ModelParams, Params, parse_params
-from mer.pretraining.pretrain import encoders_from, make_encoders, view_tensors, views_from
+from mer.pretraining.pretrain import encoders_from, make_encoders, standardisation_tensors, standardisations_from
 from mer.self_training.classifier import heads_of, make_classifier
 from mer.self_training.ensemble import mean_logits
 from mer.self_training.estimator import Estimator, Numbers, Scale
@@ -61,14 +61,14 @@ class Votes:
 class Bundle:
     """Experts that vote on new clips.
 
-    `view` is how clips are standardised; `looks_at` names the views that the experts look at. `linear` are the floor's
-    experts: see `mer.self_training.floor.floor_parts`. `members` are those of each family and round, one or more seeds;
-    `frozen` the encoders of families that have none of their own. `extra` is the caller's own: how the features were
-    extracted, for one. `numbers` predicts targets, where it was trained on any; a bundle of targets alone has no
-    classes.
+    `standardisation` is how clips are standardised; `looks_at` names the views that the experts look at. `linear` are
+    the floor's experts: see `mer.self_training.floor.floor_parts`. `members` are those of each family and round, one or
+    more seeds; `frozen` the encoders of families that have none of their own. `extra` is the caller's own: how the
+    features were extracted, for one. `numbers` predicts targets, where it was trained on any; a bundle of targets alone
+    has no classes.
     """
 
-    view: View
+    standardisation: Standardisation
     looks_at: tuple[str, ...]
     linear: tuple[Linear, ...]
     members: tuple[tuple[str, Members], ...]
@@ -95,7 +95,7 @@ class Bundle:
         Args:
             features: float32 [N, D] of every view that the model knows; others are not looked at.
             present: bool [N] a view.
-            groups: names [N] (None where unknown), used where the view standardises within groups; the statistics of a
+            groups: names [N] (None where unknown), used where clips are standardised within groups; the statistics of a
                 group are those of its clips in this call.
 
         Returns:
@@ -114,8 +114,8 @@ class Bundle:
     ) -> Votes:
         """As `predict`, with what every expert says."""
         self._check(features)
-        inputs = self.view.inputs(features, present, groups, pick_device(self.model.device))
-        names = self.view.views.names
+        inputs = self.standardisation.inputs(features, present, groups, pick_device(self.model.device))
+        names = self.standardisation.views.names
         inputs = inputs.seen_through([place for place, name in enumerate(names) if name in self.looks_at])
         parts = [self._votes(inputs[start : start + ROWS]) for start in range(0, max(1, len(inputs)), ROWS)]
         return Votes(
@@ -140,7 +140,7 @@ class Bundle:
         return self.numbers.predict(features, present, groups, pick_device(self.model.device))
 
     def _check(self, features: Mapping[str, NDArray[np.float32]]) -> None:
-        for name, fitted in self.view.standardisers.items():
+        for name, fitted in self.standardisation.standardisers.items():
             width = features[name].shape[1] if name in features else None
             if width != len(fitted.mean):
                 raise MerError(f"the bundle expects {len(fitted.mean)} {name} features a clip, found {width or 'none'}")
@@ -149,7 +149,7 @@ class Bundle:
     def experts(self) -> tuple[str, ...]:
         """`<family> <part>` of each expert, in the order of the vote's weights; a part is a modality, one of several
         views of it (`<modality>/<view>`), or `fused`."""
-        views = self.view.views
+        views = self.standardisation.views
         names = list(floor_parts(views)) if self.linear else []
         seen: set[str] = set()
         for family, _ in self.members:  # of a family that comes again, the later members are a round's students
@@ -162,7 +162,7 @@ class Bundle:
         if not self.classes:
             nothing = len(inputs), 0
             return np.zeros((0, *nothing), np.float32), np.zeros((0, len(inputs)), bool), np.zeros(nothing, np.float32)
-        views = self.view.views
+        views = self.standardisation.views
         parts = list(floor_parts(views).values()) if self.linear else []
         logits = [expert.logits(columns(inputs, part)).cpu() for expert, part in zip(self.linear, parts, strict=True)]
         for family, members in self.members:
@@ -176,8 +176,8 @@ class Bundle:
         """Write the folder; the same bundle gives the same bytes."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        tensors, [about_view, *others] = view_tensors(
-            (self.view,) if self.numbers is None else (self.view, self.numbers.view)
+        tensors, [own_standardisation, *others] = standardisation_tensors(
+            (self.standardisation,) if self.numbers is None else (self.standardisation, self.numbers.standardisation)
         )
         tensors |= {f"vote.{name}": value for name, value in self.vote.tensors().items()}
         for e, expert in enumerate(self.linear):
@@ -191,7 +191,7 @@ class Bundle:
         write_tensors(folder / "members.safetensors", tensors, {})
         about = {
             "classes": list(self.classes),
-            "view": about_view,
+            "view": own_standardisation,
             "looks_at": list(self.looks_at),
             "linear": len(self.linear),
             "members": [family for family, _ in self.members],
@@ -241,19 +241,22 @@ def _assembled(about: Mapping[str, Any], tensors: Mapping[str, Tensor], source: 
         raise MerError(f"{source}: 'classes' are not two or more different names")
     if not 0 <= about["linear"] <= len(tensors):
         raise MerError(f"{source}: 'linear' is no number of experts")
-    view, *others = views_from(tensors, [about["view"], *([] if numbers is None else [numbers["view"]])])
+    way, *others = standardisations_from(tensors, [about["view"], *([] if numbers is None else [numbers["view"]])])
     frozen = {
         family: encoders
         for family in [*about["members"], *([] if numbers is None else numbers["members"])]
-        if (encoders := encoders_from(tensors, f"frozen.{family}.", view.views, params.model)) is not None
+        if (encoders := encoders_from(tensors, f"frozen.{family}.", way.views, params.model)) is not None
     }
     members = [
-        (family, _members(_part(tensors, f"members.{i}."), family, view, params, len(classes), family in frozen))
+        (
+            family,
+            _members(_part(tensors, f"members.{i}."), family, way, params, len(classes), family in frozen),
+        )
         for i, family in enumerate(about["members"])
     ]
     return Bundle(
-        view=view,
-        looks_at=_looked_at(about["looks_at"], view, source),
+        standardisation=way,
+        looks_at=_looked_at(about["looks_at"], way, source),
         linear=tuple(Linear(**_part(tensors, f"linear.{e}.")) for e in range(about["linear"])),
         members=tuple(members),
         frozen=frozen,
@@ -268,7 +271,7 @@ def _assembled(about: Mapping[str, Any], tensors: Mapping[str, Tensor], source: 
 def _estimator(
     about: Mapping[str, Any],
     tensors: Mapping[str, Tensor],
-    view: View,
+    way: Standardisation,
     params: Params,
     frozen: Mapping[str, Encoders],
     source: str,
@@ -281,29 +284,32 @@ def _estimator(
     own = _part(tensors, "numbers.")
     return Estimator(
         targets=targets,
-        view=view,
+        standardisation=way,
         ridge=tuple(Ridge(**_part(own, f"ridge.{e}.")) for e in range(about["ridge"])),
         members=tuple(
-            (family, _members(_part(own, f"members.{i}."), family, view, params, len(targets), family in frozen))
+            (
+                family,
+                _members(_part(own, f"members.{i}."), family, way, params, len(targets), family in frozen),
+            )
             for i, family in enumerate(about["members"])
         ),
         frozen={family: encoders for family, encoders in frozen.items() if family in about["members"]},
         stack=Stack(**_part(own, "stack.")),
         scale=Scale(own["scale.mean"].numpy(), own["scale.deviation"].numpy()),
-        looks_at=_looked_at(about["looks_at"], view, source),
+        looks_at=_looked_at(about["looks_at"], way, source),
     )
 
 
-def _looked_at(names: Sequence[Any], view: View, source: str) -> tuple[str, ...]:
-    if not names or not all(name in view.standardisers for name in names):
+def _looked_at(names: Sequence[Any], way: Standardisation, source: str) -> tuple[str, ...]:
+    if not names or not all(name in way.standardisers for name in names):
         raise MerError(f"{source}: 'looks_at' does not name views of the bundle")
     return tuple(names)
 
 
 def _try(bundle: Bundle) -> None:
     """Predict a clip whose features are all zero: parts that do not fit each other raise here, or give no numbers."""
-    standardisers = bundle.view.standardisers
-    if set(bundle.view.views.modalities) != set(bundle.model.modalities):
+    standardisers = bundle.standardisation.standardisers
+    if set(bundle.standardisation.views.modalities) != set(bundle.model.modalities):
         raise ValueError("its modalities are not those of its params")
     features = {name: np.zeros((1, len(fitted.mean)), np.float32) for name, fitted in standardisers.items()}
     model = bundle.model.model_copy(update={"device": "cpu"})  # a bundle may be told of where there is no GPU
@@ -312,7 +318,7 @@ def _try(bundle: Bundle) -> None:
     if found.shape != (1, len(bundle.classes)) or not np.isfinite(found).all():
         raise ValueError("it predicts no probabilities of its classes")
     if bundle.numbers is not None:
-        if set(bundle.numbers.view.standardisers) != set(standardisers):
+        if set(bundle.numbers.standardisation.standardisers) != set(standardisers):
             raise ValueError("its targets are predicted from other modalities")
         numbers = bundle.estimate(features, {name: np.ones(1, bool) for name in features}, np.array([None], object))
         if numbers.values.shape != (1, len(bundle.numbers.targets)) or not np.isfinite(numbers.values).all():
@@ -325,8 +331,10 @@ def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
-def _members(stack: dict[str, Tensor], family: str, view: View, params: Params, classes: int, frozen: bool) -> Members:
-    encoders = make_encoders(view.views, params.model) if family.startswith("mrccl") and not frozen else None
-    architecture = make_classifier(family, params, view.views, classes, encoders).requires_grad_(False)
+def _members(
+    stack: dict[str, Tensor], family: str, way: Standardisation, params: Params, classes: int, frozen: bool
+) -> Members:
+    encoders = make_encoders(way.views, params.model) if family.startswith("mrccl") and not frozen else None
+    architecture = make_classifier(family, params, way.views, classes, encoders).requires_grad_(False)
     stack = {name: stack[name] for name in architecture.state_dict()}
     return Members(architecture, stack, np.zeros((len(next(iter(stack.values()))), 0)))

@@ -24,12 +24,13 @@ from mer.self_training.members import Members, train_members
 
 @dataclass(frozen=True)
 class Family:
-    """Members of one architecture. `views` are the clips as its members see them, by view; `frozen` the encoders that
-    made them of the features, None where members have encoders of their own, or none; `start` those to start from."""
+    """Members of one architecture. `inputs` are the clips as its members see them, by number; `frozen` the encoders
+    that made them of the features, None where members have encoders of their own, or none; `start` those to start
+    from."""
 
     name: str
-    inputs: Views
-    views: Mapping[int, Inputs]
+    views: Views
+    inputs: Mapping[int, Inputs]
     start: Encoders | None
     frozen: Encoders | None
     classes: int
@@ -39,23 +40,23 @@ class Family:
         """An untrained member; the caller seeds torch."""
         encoders = self.start
         if self.name.startswith("mrccl") and self.frozen is None and encoders is None:
-            encoders = make_encoders(self.inputs, self.params.model)
-        return make_classifier(self.name, self.params, self.inputs, self.classes, encoders)
+            encoders = make_encoders(self.views, self.params.model)
+        return make_classifier(self.name, self.params, self.views, self.classes, encoders)
 
     @property
     def heads(self) -> Parts:
         """Names of a member's heads, and the places of the views that they see."""
-        return heads_of(self.name, self.inputs)
+        return heads_of(self.name, self.views)
 
 
 def make_families(
-    views: Mapping[int, Inputs], inputs: Views, encoders: Encoders | None, params: Params, classes: int
+    inputs: Mapping[int, Inputs], views: Views, encoders: Encoders | None, params: Params, classes: int
 ) -> list[Family]:
     """The families that `model.kind` and `self_train.families` name.
 
     Args:
-        views: the clips in every view that some chain takes.
-        inputs: the views of the clips, with their columns.
+        inputs: the clips as some chain sees them, by number.
+        views: the views of the clips, with their columns.
         encoders: the pretrained ones; without any, MR-CCL's members start from random ones.
         params: `model` and `self_train` are read.
         classes: C.
@@ -63,7 +64,7 @@ def make_families(
     if params.model.kind == "logistic":
         return []
     if params.model.kind != "mrccl":
-        return [Family(params.model.kind, inputs, views, None, None, classes, params)]
+        return [Family(params.model.kind, views, inputs, None, None, classes, params)]
     names: list[str] = list(params.self_train.families)
     if encoders is None:
         names = list(dict.fromkeys(name.replace("mrccl-from-scratch", "mrccl") for name in names))
@@ -71,25 +72,25 @@ def make_families(
     for name in names:
         start = encoders if name == "mrccl" else None
         if name == "linear" or params.self_train.encoder_learning_rate:
-            families.append(Family(name, inputs, views, start, None, classes, params))
+            families.append(Family(name, views, inputs, start, None, classes, params))
             continue
         if start is None:
             torch.manual_seed(stream_seed(params.self_train.seed, "frozen", name))
-            start = make_encoders(inputs, params.model).requires_grad_(False)
-        seen = {view: encode(start, own) for view, own in views.items()}
-        families.append(Family(name, inputs, seen, None, start, classes, params))
+            start = make_encoders(views, params.model).requires_grad_(False)
+        encoded = {number: encode(start, own) for number, own in inputs.items()}
+        families.append(Family(name, views, encoded, None, start, classes, params))
     return families
 
 
 @dataclass(frozen=True)
 class Trained:
-    """The members of one family in one round: `places` says where each chain's are, one a seed, `view_of` what they
-    see."""
+    """The members of one family in one round: `places` says where each chain's are, one a seed, `inputs_of` which
+    inputs they see."""
 
     family: Family
     members: Members
     places: Mapping[Chain, range]
-    view_of: Mapping[Chain, int]
+    inputs_of: Mapping[Chain, int]
 
     def of(self, chain: Chain) -> Members:
         """A chain's members."""
@@ -97,7 +98,7 @@ class Trained:
 
     def logits(self, chain: Chain, rows: NDArray[np.int64]) -> Tensor:
         """[heads, n, C] of a chain's members."""
-        return mean_logits(self.of(chain).logits(self.family.views[self.view_of[chain]].take(rows)))
+        return mean_logits(self.of(chain).logits(self.family.inputs[self.inputs_of[chain]].take(rows)))
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def mean_logits(logits: Tensor) -> Tensor:
 
 def train_round(
     number: int,
-    view_of: Mapping[Chain, int],
+    inputs_of: Mapping[Chain, int],
     fit: CrossFitting,
     targets: Mapping[Chain, Targets | None],
     families: Sequence[Family],
@@ -128,7 +129,7 @@ def train_round(
 
     Args:
         number: of the round.
-        view_of: the chains to train for, and the view that each sees.
+        inputs_of: the chains to train for, and the number of the inputs that each sees.
         fit: the labeled clips.
         targets: of the unlabeled clips, from the chain's own round before.
         families: how members are made.
@@ -136,17 +137,17 @@ def train_round(
     trained = []
     for family in families:
         seeds = range(family.params.self_train.seeds)
-        order = list(family.views)
+        order = list(family.inputs)
         sets: list[LearningSet] = []
         places: dict[Chain, range] = {}
-        for chain, view in view_of.items():
-            own, source = fit.learned(chain), order.index(view)
+        for chain, seen in inputs_of.items():
+            own, source = fit.learned(chain), order.index(seen)
             soft = None if fit.soft is None else fit.soft[own]
             for seed in seeds:
                 name: tuple[str | int, ...] = (number, family.name, seed, *chain)
                 sets.append(LearningSet(fit.rows[own], fit.labels[own], targets.get(chain), source, name, seed, soft))
             places[chain] = range(len(sets) - len(seeds), len(sets))
-        sources = list(family.views.values())
+        sources = list(family.inputs.values())
         members = train_members(family.make, sets, sources, family.classes, family.params)
-        trained.append(Trained(family, members, places, view_of))
+        trained.append(Trained(family, members, places, inputs_of))
     return Round(number, trained, targets)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mer.learning.inputs import ROWS, Inputs, View, encode
+from mer.learning.inputs import ROWS, Inputs, Standardisation, encode
 from mer.model.mrccl import Encoders
 from mer.model.views import Parts, Views
 from mer.self_training.classifier import heads_of
@@ -71,15 +71,15 @@ def fit_scale(values: NDArray[np.float64]) -> Scale:
 
 @dataclass(frozen=True)
 class Estimator:
-    """Experts whose predictions of `targets` are combined; `view` is how clips are standardised, `looks_at` the
-    views that the experts look at.
+    """Experts whose predictions of `targets` are combined; `standardisation` is how clips are standardised, `looks_at`
+    the views that the experts look at.
 
     `ridge` are the floor's experts, on all modalities and on each alone. `members` are those of each family and round;
     `frozen` the encoders of families that have none of their own.
     """
 
     targets: tuple[str, ...]
-    view: View
+    standardisation: Standardisation
     ridge: tuple[Ridge, ...]
     members: tuple[tuple[str, Members], ...]
     frozen: Mapping[str, Encoders]
@@ -95,15 +95,15 @@ class Estimator:
         device: torch.device,
     ) -> Numbers:
         """Numbers of N clips; see `Bundle.predict` for what goes in."""
-        inputs = self.view.inputs(features, present, groups, device)
-        names = self.view.views.names
+        inputs = self.standardisation.inputs(features, present, groups, device)
+        names = self.standardisation.views.names
         inputs = inputs.seen_through([place for place, name in enumerate(names) if name in self.looks_at])
         starts = range(0, len(inputs), ROWS)
         parts = [self._predict(inputs[start : start + ROWS]) for start in starts]
         return self.scale.numbers(torch.cat([torch.zeros(0, len(self.targets)), *parts]), self.stack.radius)
 
     def _predict(self, inputs: Inputs) -> Tensor:
-        views = self.view.views
+        views = self.standardisation.views
         parts = list(ridge_parts(views).values()) if self.ridge else []
         found = [expert(columns(inputs, part)).cpu() for expert, part in zip(self.ridge, parts, strict=True)]
         for family, members in self.members:
@@ -113,7 +113,7 @@ class Estimator:
         return self.stack(torch.cat(found), expert_presence(inputs.present.cpu(), parts))
 
     def tensors(self) -> dict[str, Tensor]:
-        """To be saved beside those of `view` and `frozen`; all but the names of `about`."""
+        """To be saved beside those of `standardisation` and `frozen`; all but the names of `about`."""
         found = {f"stack.{name}": value for name, value in self.stack.tensors().items()}
         found |= {"scale.mean": torch.from_numpy(self.scale.mean)}
         found |= {"scale.deviation": torch.from_numpy(self.scale.deviation)}

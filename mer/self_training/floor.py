@@ -1,4 +1,4 @@
-"""The floor: linear experts of every chain, and what is decided by them: the view of the clips, how strongly to
+"""The floor: linear experts of every chain, and what is decided by them: how clips are standardised, how strongly to
 regularise, and whether to balance the classes. They cost little, so that each is fitted at every strength."""
 
 from __future__ import annotations
@@ -30,27 +30,27 @@ FLOOR, PLAIN = "logistic", "logistic-plain"
 PLAIN_STRENGTH = STRENGTHS.index((1e-2, 0.0))
 
 
-def choose_views(
-    views: Sequence[Inputs], known: Views, fit: CrossFitting, chains: Sequence[Chain], classes: int, caution: float
+def choose_standardisations(
+    ways: Sequence[Inputs], views: Views, fit: CrossFitting, chains: Sequence[Chain], classes: int, caution: float
 ) -> dict[Chain, int]:
-    """The view of each chain: the first, unless a linear expert on all modalities predicts better in another, by
-    `caution` standard errors of the log-likelihoods of clips that the deciding chains never saw.
+    """How each chain standardises clips: the first way, unless a linear expert on all modalities predicts better in
+    another, by `caution` standard errors of the log-likelihoods of clips that the deciding chains never saw.
 
     Args:
-        views: the labeled clips in each view, in the order of `fit`.
-        known: the views of the clips, with their columns.
+        ways: the labeled clips, standardised in each way, in the order of `fit`.
+        views: the views of the clips, with their columns.
         fit: the labeled clips.
-        chains: those to decide for and those that decide; a chain without others to decide for it takes the first view.
+        chains: those to decide for and those that decide; a chain without others to decide for it takes the first way.
         classes: C.
         caution: see above.
     """
-    if len(views) == 1:
+    if len(ways) == 1:
         return dict.fromkeys(chains, 0)
     place = {chain: i for i, chain in enumerate(chains)}
     learned = np.stack([fit.learned(chain) for chain in chains])
     logits = []
-    for inputs in views:
-        x, scale = columns(inputs, known.all), shared_scale(inputs, known.all, known)
+    for inputs in ways:
+        x, scale = columns(inputs, views.all), shared_scale(inputs, views.all, views)
         expert = fit_linear(x * scale, fit.labels, learned, [STRENGTHS[SAFE]], classes, fit.soft)
         logits.append(expert.logits(x * scale).cpu())
     found = {}
@@ -61,16 +61,17 @@ def choose_views(
             continue
         labels = fit.labels[np.concatenate([places for _, places in deciding])]
         prior = log_shares(fit.labels[fit.learned(chain)], classes)
-        own = torch.stack([torch.cat([of[place[c]][at] for c, at in deciding]) for of in logits])  # [views, n, C]
+        own = torch.stack([torch.cat([of[place[c]][at] for c, at in deciding]) for of in logits])  # [ways, n, C]
         found[chain] = best_choice(calibrated_scores(own, labels, prior, torch.ones(len(own))), 0, caution)
     return found
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What was decided for a chain's linear experts: the `view`, and each expert's place in `STRENGTHS`."""
+    """What was decided for a chain's linear experts: the number of the `inputs` that they see, and each expert's
+    place in `STRENGTHS`."""
 
-    view: int
+    inputs: int
     strengths: tuple[int, ...]
 
 
@@ -79,9 +80,9 @@ class Floor:
     modality that has several.
 
     Args:
-        views: all clips in each view that some chain takes.
-        view_of: the view of each chain that predicts.
-        inputs: the views of the clips, with their columns.
+        inputs: all clips as some chain sees them, by number.
+        inputs_of: the number of those that each chain that predicts sees.
+        views: the views of the clips, with their columns.
         fit: the labeled clips.
         classes: C.
         caution: how many standard errors better than the safe choice another strength must be.
@@ -89,26 +90,26 @@ class Floor:
 
     def __init__(
         self,
-        views: Mapping[int, Inputs],
-        view_of: Mapping[Chain, int],
-        inputs: Views,
+        inputs: Mapping[int, Inputs],
+        inputs_of: Mapping[Chain, int],
+        views: Views,
         fit: CrossFitting,
         classes: int,
         caution: float,
     ) -> None:
-        self.views, self.view_of, self.parts = views, view_of, floor_parts(inputs)
+        self.inputs, self.inputs_of, self.parts = inputs, inputs_of, floor_parts(views)
         self.blocks = list(self.parts.values())[1:]
         self.fit, self.classes, self.caution = fit, classes, caution
-        self.place = {chain: i for i, chain in enumerate(view_of)}
-        learned = np.stack([fit.learned(chain) for chain in view_of])
+        self.place = {chain: i for i, chain in enumerate(inputs_of)}
+        learned = np.stack([fit.learned(chain) for chain in inputs_of])
 
         def fitted(own: Inputs, part: Sequence[int]) -> Linear:
-            x, scale = columns(own, part, fit.rows), shared_scale(own, part, inputs)
+            x, scale = columns(own, part, fit.rows), shared_scale(own, part, views)
             found = fit_linear(x * scale, fit.labels, learned, STRENGTHS, classes, fit.soft)
             found = Linear(found.weight * scale[:, None], found.bias)
             return without_shares(found, fit.labels, learned, STRENGTHS)
 
-        self.fitted = {view: [fitted(own, part) for part in self.blocks] for view, own in views.items()}
+        self.fitted = {number: [fitted(own, part) for part in self.blocks] for number, own in inputs.items()}
         self._choices: dict[Chain, Choice] = {}
 
     @property
@@ -117,31 +118,31 @@ class Floor:
         return tuple(self.parts)
 
     def logits(self, chain: Chain, rows: NDArray[np.int64], choice: Choice) -> Tensor:
-        """What the chain's experts say of some clips in the view and at the strengths of a choice, [E, n, C]."""
-        own = self.views[choice.view].take(rows)
+        """What the chain's experts say of some clips, seen and at the strengths of a choice, [E, n, C]."""
+        own = self.inputs[choice.inputs].take(rows)
         experts = zip(self.weights(chain, choice), self.parts.values(), strict=True)
         return torch.cat([expert.logits(columns(own, part)) for expert, part in experts])
 
     def weights(self, chain: Chain, choice: Choice) -> list[Linear]:
         """The chain's experts themselves, one problem each."""
-        fitted = self.fitted[choice.view]
+        fitted = self.fitted[choice.inputs]
         found = zip([fitted[0], *fitted], choice.strengths, strict=True)
         return [self._one(fitted, chain, strength) for fitted, strength in found]
 
     def choice(self, chain: Chain) -> Choice:
-        """The chain's view, and the strengths that the chains that decide for it find best in it: the safe one, unless
-        another is better by `caution` standard errors of the clips' log-likelihoods."""
+        """What the chain sees, and the strengths that the chains that decide for it find best with it: the safe
+        one, unless another is better by `caution` standard errors of the clips' log-likelihoods."""
         if chain not in self._choices:
             deciding = [one for one in self.fit.deciding(chain) if one[0] in self.place]
             blocks = range(len(self.blocks))
             chosen = [self._strength(chain, block, deciding) if deciding else SAFE for block in blocks]
-            self._choices[chain] = Choice(self.view_of[chain], (PLAIN_STRENGTH, *chosen))
+            self._choices[chain] = Choice(self.inputs_of[chain], (PLAIN_STRENGTH, *chosen))
         return self._choices[chain]
 
     def _strength(self, chain: Chain, block: int, deciding: Sequence[tuple[Chain, NDArray[np.int64]]]) -> int:
-        view = self.view_of[chain]
-        inputs, part = self.views[view], self.blocks[block]
-        fitted, number = self.fitted[view][block], len(STRENGTHS)
+        source = self.inputs_of[chain]
+        inputs, part = self.inputs[source], self.blocks[block]
+        fitted, number = self.fitted[source][block], len(STRENGTHS)
         logits, present = [], []
         for one, places in deciding:
             rows, start = self.fit.rows[places], self.place[one] * number

@@ -4,9 +4,7 @@ that they never saw, and distilled into heads that learn of unlabeled clips wher
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from statistics import NormalDist
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -14,22 +12,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mer.learning.determinism import deterministic, pick_device
-from mer.learning.features import FeatureSet, grouped, target_rows
-from mer.learning.inputs import Inputs
-from mer.model.views import Views
+from mer.learning.determinism import deterministic
+from mer.learning.features import FeatureSet, target_rows
 from mer.params import Params, SelfTrainParams
 from mer.pretraining.pretrain import Pretrained
 from mer.self_training.batches import LearningSet, Targets
 from mer.self_training.chains import BUNDLE, Chain, CrossFitting
-from mer.self_training.ensemble import Family, make_families
-from mer.self_training.estimator import Estimator, Numbers, Scale, fit_scale, mean_outputs, ridge_parts
-from mer.self_training.floor import columns, shared_scale
-from mer.self_training.members import Members, squared_losses, train_members
-from mer.self_training.ridge import SAFE, STRENGTHS, Ridge, fit_ridge
-from mer.self_training.stacking import Stack, decide_stack
-from mer.self_training.subsets import choose_subsets
-from mer.self_training.voting import STUDENTS, expert_presence
+from mer.self_training.estimator import Estimator, Numbers
+from mer.self_training.gains import clips_a_group, grouped_gain, scores_of
+from mer.self_training.members import squared_losses, train_members
+from mer.self_training.regression_run import Round, Run, State, Taught, prepare
+from mer.self_training.stacking import decide_stack
 
 ROWS = 8192
 """Clips predicted at once."""
@@ -47,107 +40,12 @@ class Regressed:
     experts: pd.DataFrame
 
 
-@dataclass(frozen=True)
-class Taught:
-    """Members of one family in one round: each chain's, one a seed, and the view that they see."""
-
-    family: Family
-    members: Members
-    places: Mapping[Chain, range]
-
-    def of(self, chain: Chain) -> Members:
-        """A chain's members."""
-        return self.members.select(self.places[chain])
-
-
-@dataclass(frozen=True)
-class Round:
-    """What was trained in one round."""
-
-    number: int
-    taught: Sequence[Taught]
-
-
-@dataclass(frozen=True)
-class State:
-    """What a chain has come to: the `rounds` that are combined, how, and each deciding clip's negative squared error
-    [n]. `notes` has a row a round."""
-
-    rounds: tuple[Round, ...]
-    stack: Stack
-    scores: Tensor
-    notes: list[dict[str, Any]] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Run:
-    """What every step shares. `values` [n, K] are the labeled clips' numbers and `groups` [n] whose they are, in the
-    order of `fit`; `fitted` holds the ridge experts of each view, block by block, of all `chains` and strengths."""
-
-    features: FeatureSet
-    names: tuple[str, ...]
-    known: Views
-    looks_at: tuple[str, ...]
-    params: Params
-    fit: CrossFitting
-    values: NDArray[np.float64]
-    groups: NDArray[np.int64]
-    views: Mapping[int, Inputs]
-    view_of: Mapping[Chain, int]
-    chains: Sequence[Chain]
-    fitted: Mapping[int, Sequence[Ridge]]
-    families: Sequence[Family]
-    present: Tensor
-    scales: Mapping[Chain, Scale]
-    strengths: dict[tuple[Chain, int], int] = field(default_factory=dict)
-
-    @property
-    def linear(self) -> bool:
-        """Whether the floor takes part: always, but for baselines that are to be compared with it."""
-        return self.params.model.kind in ("mrccl", "logistic")
-
-    def experts(self, rounds: Sequence[Round]) -> list[str]:
-        """`<family> <part>` of all experts, the floor's first."""
-        return [name for name, _ in self.parts(rounds)]
-
-    def parts(self, rounds: Sequence[Round]) -> list[tuple[str, Sequence[int]]]:
-        """Every expert's name, and the places of the views that it sees."""
-        parts: list[tuple[str, Sequence[int]]] = list(ridge_parts(self.known).items()) if self.linear else []
-        for one in rounds:
-            for family in self.families:
-                name = f"{family.name}{STUDENTS * bool(one.number)}"
-                parts += [(f"{name} {head}", places) for head, places in family.heads.items()]
-        return parts
-
-    @property
-    def blocks(self) -> list[Sequence[int]]:
-        """The places of the views that each ridge expert sees."""
-        return list(ridge_parts(self.known).values())
-
-    def scale(self, chain: Chain) -> Scale:
-        """Of the numbers that the chain learns from."""
-        return self.scales[chain]
-
-    def ridge(self, chain: Chain, view: int, block: int, strength: int) -> Ridge:
-        """One expert of the floor, on standardised numbers."""
-        at, fitted = self.chains.index(chain) * len(STRENGTHS) + strength, self.fitted[view][block]
-        return Ridge(fitted.weight[at : at + 1], fitted.bias[at : at + 1])
-
-    def floor(self, chain: Chain, view: int, strengths: Sequence[int]) -> list[Ridge]:
-        """The chain's experts of the floor at some strengths, one a block, on the chain's own scale."""
-        scale = self.scale(chain)
-        mean, deviation = (torch.from_numpy(part).float() for part in (scale.mean, scale.deviation))
-        found = [self.ridge(chain, view, block, strength) for block, strength in enumerate(strengths)]
-        mean, deviation = mean.to(self.present.device), deviation.to(self.present.device)
-        return [Ridge(one.weight / deviation, (one.bias - mean) / deviation) for one in found]
-
-
 def regress(features: FeatureSet, pretrained: Pretrained, params: Params, names: Sequence[str]) -> Regressed:
     """Cross-fit the experts of some targets, combine them, and distil the combination, round by round.
 
     Args:
         features: targets and folds of the labeled split, features of all clips.
-        pretrained: the views of the clips and their encoders.
+        pretrained: the ways to standardise and the encoders.
         params: `self_train` is read.
         names: of the targets.
 
@@ -163,7 +61,7 @@ def regress(features: FeatureSet, pretrained: Pretrained, params: Params, names:
     with deterministic(settings.seed, threads=1):
         unlabeled = np.flatnonzero(features.split == "unlabeled")
         rounds = settings.rounds if len(unlabeled) and params.model.kind != "logistic" else 0
-        run = _prepare(features, pretrained, params, fit, tuple(names), rounds)
+        run = prepare(features, pretrained, params, fit, tuple(names), rounds)
         states: dict[Chain, State] = {}
         done: list[Round] = []
         for number in range(rounds + 1):
@@ -175,216 +73,39 @@ def regress(features: FeatureSet, pretrained: Pretrained, params: Params, names:
         return _results(run, pretrained, states)
 
 
-def _prepare(
-    features: FeatureSet,
-    pretrained: Pretrained,
-    params: Params,
-    fit: CrossFitting,
-    names: tuple[str, ...],
-    rounds: int,
-) -> Run:
-    """Choose every chain's view, and fit the floor."""
-    device, settings = pick_device(params.model.device), params.self_train
-    known = pretrained.views[0].views
-    subset = choose_subsets([], {BUNDLE: 0}, known, fit, 0, _without_search(settings))[BUNDLE]
-    clips = (features.features, features.present, features.groups)
-    inputs = [view.inputs(*clips, device).seen_through(subset) for view in pretrained.views]
-    values = np.stack([features.targets[name] for name in names], axis=1)[fit.rows]
-    chains = fit.chains(2 + rounds)
-    scales = {chain: fit_scale(values[fit.learned(chain)]) for chain in chains}
-    groups, labeled = _units(features.groups[fit.rows]), [one.take(fit.rows) for one in inputs]
-    view_of = _choose_views(labeled, known, values, fit, scales, groups, settings.caution)
-    views = {view: inputs[view] for view in sorted(set(view_of.values()))}
-    parts = list(ridge_parts(known).values())
-
-    def fitted(own: Inputs, part: Sequence[int]) -> Ridge:
-        x, scale = columns(own, part, fit.rows), shared_scale(own, part, known)
-        found = fit_ridge(x * scale, values, fit.folds, chains, STRENGTHS)
-        return Ridge(found.weight * scale[:, None], found.bias)
-
-    ridges = {view: [fitted(own, part) for part in parts] for view, own in views.items()}
-    families = make_families(views, known, pretrained.encoders, params, len(names))
-    present = inputs[0].present
-    looks_at = tuple(known.names[place] for place in subset)
-    return Run(
-        features,
-        names,
-        known,
-        looks_at,
-        params,
-        fit,
-        values,
-        groups,
-        views,
-        view_of,
-        chains,
-        ridges,
-        families,
-        present,
-        scales,
-    )
-
-
-def _without_search(settings: SelfTrainParams) -> SelfTrainParams:
-    """Regression looks at all views, or at those that the params name; it does not search."""
-    return settings.model_copy(update={"views": "all"}) if settings.views == "auto" else settings
-
-
-def _units(groups: NDArray[np.object_]) -> NDArray[np.int64]:
-    """Group of each clip as a code [n]; one without is a group of its own."""
-    codes = grouped(groups)
-    alone = codes < 0
-    codes[alone] = codes.max(initial=-1) + 1 + np.arange(alone.sum())
-    return codes
-
-
-def _best(scores: Tensor, groups: NDArray[np.int64], safe: int, caution: float) -> int:
-    """The row of [Q, n] with the highest mean that is `caution` standard errors above the safe row's, or that row.
-
-    Clips of a group err together, above all where the number is a trait of the speaker: the error is that of groups.
-    The best of several must be better by more: as improbable together as one alone is at `caution` (Bonferroni).
-    """
-    better, normal = [], NormalDist()
-    alternatives = max(1, len(scores) - 1)
-    caution = -normal.inv_cdf(normal.cdf(-caution) / alternatives) if caution < 8 else caution
-    for i in range(len(scores)):
-        mean, error = grouped_gain(scores[i] - scores[safe], groups)
-        if mean > 0 and mean >= caution * error:
-            better.append((mean, i))
-    return max(better)[1] if better else safe
-
-
-def grouped_gain(difference: Tensor, groups: NDArray[np.int64]) -> tuple[float, float]:
-    """Mean of differences [n] and its standard error where groups, not clips, are independent; 0 where there is none.
-
-    The linearised (cluster-robust) error; of one group alone it is infinite.
-    """
-    d = difference.double().numpy()
-    if not len(d):
-        return 0.0, 0.0
-    _, codes = np.unique(groups, return_inverse=True)
-    off = np.bincount(codes, weights=d - d.mean())
-    number = len(off)
-    error = np.sqrt((off**2).sum() * number / (number - 1)) / len(d) if number > 1 else np.inf
-    return float(d.mean()), float(error)
-
-
-def _choose_views(
-    views: Sequence[Inputs],
-    known: Views,
-    values: NDArray[np.float64],
-    fit: CrossFitting,
-    scales: Mapping[Chain, Scale],
-    groups: NDArray[np.int64],
-    caution: float,
-) -> dict[Chain, int]:
-    """As `floor.choose_views`, by ridge regression's squared error, each target in the chain's own deviations."""
-    chains = list(scales)
-    if len(views) == 1:
-        return dict.fromkeys(chains, 0)
-    predicted = []
-    for inputs in views:
-        x = columns(inputs, known.all) * shared_scale(inputs, known.all, known)
-        predicted.append(fit_ridge(x, values, fit.folds, chains, [STRENGTHS[SAFE]])(x).cpu())  # [chains, n, K]
-    found = {}
-    for chain in chains:
-        deciding = [one for one in fit.deciding(chain) if one[0] in chains]
-        scores = [
-            torch.cat([_scores(of[chains.index(one)][at], values[at], scales[chain]) for one, at in deciding])
-            for of in predicted
-            if deciding
-        ]
-        units = groups[np.concatenate([np.zeros(0, np.int64), *(at for _, at in deciding)])]
-        found[chain] = _best(torch.stack(scores), units, 0, caution) if scores else 0
-    return found
-
-
-def _scores(predicted: Tensor, values: NDArray[np.float64], scale: Scale | None = None) -> Tensor:
-    """Negative squared error [n] of each clip, [n, K] averaged over the targets that it has; in deviations of a scale
-    where there is one."""
-    error = (predicted.double() - torch.from_numpy(values)).square()
-    if scale is not None:
-        error = error / torch.from_numpy(scale.deviation).square()
-    return -error.nanmean(dim=1)
-
-
 def _train(run: Run, number: int, chains: Sequence[Chain], targets: Mapping[Chain, Targets | None]) -> Round:
     """Train the members of all chains, family by family, on numbers standardised for each chain."""
     taught = []
     for family in run.families:
-        seeds, order = range(run.params.self_train.seeds), list(family.views)
+        seeds, order = range(run.params.self_train.seeds), list(family.inputs)
         sets: list[LearningSet] = []
         places: dict[Chain, range] = {}
         for chain in chains:
-            own, source = run.fit.learned(chain), order.index(run.view_of[chain])
+            own, source = run.fit.learned(chain), order.index(run.way_of[chain])
             known = run.scale(chain).standardised(run.values[own]).astype(np.float32)
             rows, labels = run.fit.rows[own], run.fit.labels[own]
             for seed in seeds:
                 name: tuple[str | int, ...] = ("numbers", number, family.name, seed, *chain)
                 sets.append(LearningSet(rows, labels, targets[chain], source, name, seed, known))
             places[chain] = range(len(sets) - len(seeds), len(sets))
-        sources = list(family.views.values())
+        sources = list(family.inputs.values())
         members = train_members(family.make, sets, sources, len(run.names), run.params, squared_losses)
         taught.append(Taught(family, members, places))
     return Round(number, taught)
 
 
-def _strengths(run: Run, chain: Chain) -> list[int]:
-    """The strength of each block that the chains that decide find best: the safe one, unless another is better by
-    `caution` standard errors."""
-    view, found = run.view_of[chain], []
-    deciding = [one for one in run.fit.deciding(chain) if one[0] in run.view_of]
-    for block, part in enumerate(run.blocks):
-        if not deciding:
-            found.append(SAFE)
-            continue
-        if (chain, block) not in run.strengths:
-            scores = []
-            for one, at in deciding:
-                x = columns(run.views[view], part, run.fit.rows[at])
-                start, fitted = run.chains.index(one) * len(STRENGTHS), run.fitted[view][block]
-                at_once = slice(start, start + len(STRENGTHS))
-                several = Ridge(fitted.weight[at_once], fitted.bias[at_once])
-                predicted = several(x).cpu()  # [strengths, n, K]
-                scores.append(torch.stack([_scores(p, run.values[at], run.scale(chain)) for p in predicted]))
-            units = run.groups[np.concatenate([at for _, at in deciding])]
-            run.strengths[chain, block] = _best(torch.cat(scores, dim=1), units, SAFE, run.params.self_train.caution)
-        found.append(run.strengths[chain, block])
-    return found
-
-
-def _predicted(
-    run: Run, rounds: Sequence[Round], chain: Chain, rows: NDArray[np.int64], view: int, strengths: Sequence[int]
-) -> Tensor:
-    """What all experts of a chain say of some clips, standardised as the chain's own numbers, [E, n, K]."""
-    own = run.views[view].take(rows)
-    found = []
-    if run.linear:
-        experts = zip(run.floor(chain, view, strengths), run.blocks, strict=True)
-        found = [expert(columns(own, part)).cpu() for expert, part in experts]
-    for one in rounds:
-        for taught in one.taught:
-            seen = taught.family.views[run.view_of[chain]].take(rows)
-            found.append(mean_outputs(taught.of(chain).logits(seen)).cpu())
-    return torch.cat(found)
-
-
-def _presence(run: Run, rounds: Sequence[Round], rows: NDArray[np.int64]) -> Tensor:
-    return expert_presence(run.present[rows].cpu(), (places for _, places in run.parts(rounds)))
-
-
 def _decide(run: Run, rounds: tuple[Round, ...], chain: Chain, before: State | None) -> State:
     """Decide how the experts are combined, and whether the last round is kept."""
     settings, last, scale = run.params.self_train, rounds[-1], run.scale(chain)
-    strengths, deciding = _strengths(run, chain), run.fit.deciding(chain)
+    strengths, deciding = run.chosen_strengths(chain), run.fit.deciding(chain)
     places = np.concatenate([np.zeros(0, np.int64), *(at for _, at in deciding)])
     names = run.experts(rounds)
     parts = [torch.zeros(len(names), 0, len(run.names))]
     for one, at in deciding:
         of = run.scale(one)  # another chain's scale: brought to this one's
-        predicted = _predicted(run, rounds, one, run.fit.rows[at], run.view_of[chain], strengths).double().numpy()
+        predicted = run.predicted(rounds, one, run.fit.rows[at], run.way_of[chain], strengths).double().numpy()
         parts.append(torch.from_numpy(scale.standardised(predicted * of.deviation + of.mean)).float())
-    evidence, present = torch.cat(parts, dim=1), _presence(run, rounds, run.fit.rows[places])
+    evidence, present = torch.cat(parts, dim=1), run.presence(rounds, run.fit.rows[places])
     values = scale.standardised(run.values[places])
     stack = decide_stack(
         evidence,
@@ -393,10 +114,10 @@ def _decide(run: Run, rounds: tuple[Round, ...], chain: Chain, before: State | N
         _prior(names, settings),
         learned=settings.voting == "learned",
         calibrate=settings.calibrate,
-        prior_clips=settings.prior_clips * _alike(run.groups[places]),
+        prior_clips=settings.prior_clips * clips_a_group(run.groups[places]),
         coverage=settings.coverage,
     )
-    scores = _scores(stack(evidence, present), values)
+    scores = scores_of(stack(evidence, present), values)
     note = {
         "fold": chain[0] if chain else -1,
         "round": last.number,
@@ -410,11 +131,6 @@ def _decide(run: Run, rounds: tuple[Round, ...], chain: Chain, before: State | N
     return State(rounds, stack, scores, notes) if kept else replace(before, notes=notes)
 
 
-def _alike(groups: NDArray[np.int64]) -> float:
-    """Clips a group on average: as many as count for one, where a prior is weighed against them."""
-    return len(groups) / max(1, len(np.unique(groups)))
-
-
 def _prior(names: Sequence[str], settings: SelfTrainParams) -> NDArray[np.float64]:
     """Weights before any evidence, [E]: equal, but those of one modality count less where some see all."""
     fused = np.array([name.endswith(" fused") for name in names])
@@ -425,12 +141,12 @@ def _prior(names: Sequence[str], settings: SelfTrainParams) -> NDArray[np.float6
 
 def _combined(run: Run, state: State, chain: Chain, rows: NDArray[np.int64]) -> Tensor:
     """Standardised numbers [n, K] of some clips."""
-    strengths, view = _strengths(run, chain), run.view_of[chain]
+    strengths, way = run.chosen_strengths(chain), run.way_of[chain]
     parts = [torch.zeros(0, len(run.names))]
     for start in range(0, len(rows), ROWS):
         part = rows[start : start + ROWS]
-        predicted = _predicted(run, state.rounds, chain, part, view, strengths)
-        parts.append(state.stack(predicted, _presence(run, state.rounds, part)))
+        predicted = run.predicted(state.rounds, chain, part, way, strengths)
+        parts.append(state.stack(predicted, run.presence(state.rounds, part)))
     return torch.cat(parts)
 
 
@@ -442,11 +158,11 @@ def _targets(run: Run, state: State, chain: Chain, rows: NDArray[np.int64]) -> T
 
 def _results(run: Run, pretrained: Pretrained, states: Mapping[Chain, State]) -> Regressed:
     state, features = states[BUNDLE], run.features
-    view = run.view_of[BUNDLE]
+    way = run.way_of[BUNDLE]
     estimator = Estimator(
         targets=run.names,
-        view=pretrained.views[view],
-        ridge=tuple(run.floor(BUNDLE, view, _strengths(run, BUNDLE))) if run.linear else (),
+        standardisation=pretrained.standardisations[way],
+        ridge=tuple(run.floor(BUNDLE, way, run.chosen_strengths(BUNDLE))) if run.linear else (),
         members=tuple((taught.family.name, taught.of(BUNDLE)) for one in state.rounds for taught in one.taught),
         frozen={family.name: family.frozen for family in run.families if family.frozen is not None},
         stack=state.stack,

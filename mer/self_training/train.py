@@ -15,7 +15,8 @@ from mer.pretraining.pretrain import Pretrained
 from mer.self_training.bundle import Bundle
 from mer.self_training.estimator import Estimator
 from mer.self_training.regress import Regressed, regress
-from mer.self_training.self_train import NONE_GIVEN, SelfTrained, self_train
+from mer.self_training.results import NONE_GIVEN, SelfTrained
+from mer.self_training.self_train import self_train
 from mer.self_training.voting import Vote
 
 
@@ -75,7 +76,7 @@ def _without_classes(features: FeatureSet, estimator: Estimator, pretrained: Pre
     nobody = torch.zeros(0)
     vote = Vote(nobody, nobody, nobody, nobody, torch.ones(1))
     params = params.model_copy(update={"model": pretrained.model, "pretrain": pretrained.settings})
-    bundle = Bundle(estimator.view, estimator.looks_at, (), (), {}, vote, (), params)
+    bundle = Bundle(estimator.standardisation, estimator.looks_at, (), (), {}, vote, (), params)
     none = pd.Series([None] * len(features), dtype="str")
     predictions = pd.DataFrame(
         {"clip_id": features.clip_ids, "split": features.split, "label": none, "predicted": none}

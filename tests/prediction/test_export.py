@@ -42,7 +42,7 @@ def test_the_file_predicts_what_the_bundle_predicts(kind: str, tmp_path: Path) -
     bundle, features = trained(MODELS[kind])
     export_onnx(bundle, tmp_path / "c.onnx")
     session = onnxruntime.InferenceSession(str(tmp_path / "c.onnx"), providers=["CPUExecutionProvider"])
-    names = list(bundle.view.standardisers)
+    names = list(bundle.standardisation.standardisers)
     about = session.get_modelmeta().custom_metadata_map
     assert json.loads(about["classes"]) == list(bundle.classes)
     assert json.loads(about["views"]) == names

@@ -111,10 +111,10 @@ def test_targets_within_groups_wait_for_all_clips_of_a_group(within_groups: Path
     assert bundle.by_group
     numbers = bundle.classifier.numbers
     assert numbers is not None
-    corpus = replace(numbers.view, name="corpus")
-    bundle.classifier = replace(bundle.classifier, view=corpus)
+    corpus = replace(numbers.standardisation, name="corpus")
+    bundle.classifier = replace(bundle.classifier, standardisation=corpus)
     assert bundle.by_group
-    bundle.classifier = replace(bundle.classifier, numbers=replace(numbers, view=corpus))
+    bundle.classifier = replace(bundle.classifier, numbers=replace(numbers, standardisation=corpus))
     assert not bundle.by_group
 
 

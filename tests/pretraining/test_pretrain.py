@@ -119,11 +119,11 @@ def test_views_are_what_normalise_names(features, groups, expected):
     if groups:
         features = replace(features, groups=np.array([f"s{i % 4}" for i in range(len(features))], object))
     params = small_params(model={"normalise": ways, "speakers": [3]}, pretrain={"epochs": 2})
-    assert [view.name for view in pretrain(features, params).views] == expected
+    assert [view.name for view in pretrain(features, params).standardisations] == expected
 
 
 def test_group_alone_without_groups_is_the_corpus(features):
-    views = pretrain(features, small_params(model={"normalise": "group"}, pretrain={"epochs": 0})).views
+    views = pretrain(features, small_params(model={"normalise": "group"}, pretrain={"epochs": 0})).standardisations
     assert [view.name for view in views] == ["corpus"]
 
 
@@ -167,6 +167,7 @@ def test_the_number_of_cores_changes_nothing(monkeypatch):
     finally:
         torch.set_num_threads(before)
     one, three = (
-        result.encoders.state_dict() | standardiser_tensors(result.views[0].standardisers) for result in results
+        result.encoders.state_dict() | standardiser_tensors(result.standardisations[0].standardisers)
+        for result in results
     )
     assert all(torch.equal(one[name], three[name]) for name in one)

@@ -73,7 +73,7 @@ def used(folder: Path) -> str:
         bundle: Bundle = load_bundle(folder)
         warning(bundle.extra)
         read_provenance(bundle.extra, folder, {})
-        [standardiser] = bundle.view.standardisers.values()
+        [standardiser] = bundle.standardisation.standardisers.values()
         found = bundle.predict({"text": np.ones((2, len(standardiser.mean)), np.float32)}, {"text": np.ones(2, bool)})
         assert np.isfinite(found).all()
         tell(folder)

@@ -21,7 +21,7 @@ def prepare(family="mrccl", *, frozen=False, **self_train):
     params = small_params(self_train={"steps": 8, "learning_rate": 1e-2} | self_train)
     pretrained = pretrain(features, small_params(pretrain={"epochs": 1}))
     clips = (features.features, features.present, features.groups)
-    inputs = pretrained.views[0].inputs(*clips, torch.device("cpu"))
+    inputs = pretrained.standardisations[0].inputs(*clips, torch.device("cpu"))
     own = None if frozen else pretrained.encoders
     if frozen:
         inputs = encode(pretrained.encoders, inputs)
@@ -36,7 +36,7 @@ def prepare(family="mrccl", *, frozen=False, **self_train):
     ]
 
     def make():
-        return make_classifier(family, params, pretrained.views[0].views, len(CLASSES), own)
+        return make_classifier(family, params, pretrained.standardisations[0].views, len(CLASSES), own)
 
     return make, sets, [inputs], len(CLASSES), params
 

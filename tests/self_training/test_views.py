@@ -62,7 +62,7 @@ def test_a_bundle_of_several_views_comes_back_and_predicts_the_same(run, tmp_pat
     given = (features.features, features.present, features.groups)
     np.testing.assert_array_equal(load_bundle(tmp_path / "bundle").predict(*given), result.bundle.predict(*given))
     pretrained.save(tmp_path / "pretrained.safetensors")
-    assert load_pretrained(tmp_path / "pretrained.safetensors").views[0].modality == features.modality
+    assert load_pretrained(tmp_path / "pretrained.safetensors").standardisations[0].modality == features.modality
     rows = features.split == "test"
     np.testing.assert_allclose(result.bundle.predict(*given)[rows], probabilities(result)[rows], atol=1e-5)
 
