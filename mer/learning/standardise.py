@@ -66,13 +66,14 @@ class Standardiser:
         """Rows of the present clips and their standardised columns, before the rotation, a chunk at a time."""
         shift = None if groups is None else self._group_statistics(x, present, groups)
         for rows in _chunks(np.flatnonzero(present)):
-            z = self._scaled(x[rows])
+            z = self.scaled(x[rows])
             if shift is not None and groups is not None:
                 mean, scale = shift
                 z = (z - mean[groups[rows]]) * scale[groups[rows]]
             yield rows, z
 
-    def _scaled(self, x: Array) -> Array:
+    def scaled(self, x: Array) -> Array:
+        """[N, D] with the columns' mean and deviation taken out; a missing number is the mean."""
         return np.nan_to_num((x - self.mean) * self.scale).astype(np.float32)
 
     def _group_statistics(self, x: Array, present: Present, groups: Groups) -> tuple[Array, Array]:
@@ -83,7 +84,7 @@ class Standardiser:
         mean, scale = np.zeros((number + 1, x.shape[1]), np.float32), np.ones((number + 1, x.shape[1]), np.float32)
         prior = PRIOR_CLIPS * (1 if self.within is None else self.within**2)
         for group in range(number):
-            z = self._scaled(x[present & (groups == group)])
+            z = self.scaled(x[present & (groups == group)])
             mean[group] = z.sum(axis=0) / (len(z) + PRIOR_CLIPS)
             variance = (((z - mean[group]) ** 2).sum(axis=0) + prior) / (len(z) + PRIOR_CLIPS)
             scale[group] = 1 / np.sqrt(np.maximum(variance, 1e-6))
@@ -108,12 +109,19 @@ def fit_standardiser(
         guessed: keep the groups' statistics, for clips that come later are told apart by these groups alone.
         whiten: give every principal component the same variance, instead of all of them together.
     """
-    fitted = _fit_columns(x, present)
+    fitted = fit_columns(x, present)
     if groups is not None:
         fitted = replace(fitted, within=_within(fitted, x, present, groups))
         if guessed:
             mean, scale = fitted._group_statistics(x, present, groups)
             fitted = replace(fitted, group_mean=mean, group_scale=scale)
+    return fit_rotation(fitted, x, present, components, groups, whiten=whiten)
+
+
+def fit_rotation(
+    fitted: Standardiser, x: Array, present: Present, components: int, groups: Groups | None, *, whiten: bool
+) -> Standardiser:
+    """`fitted` with the rotation that more than `components` columns need, and the gain; see `fit_standardiser`."""
     rank = min(components, int(present.sum()), x.shape[1])
     if rank and x.shape[1] > components:
         fitted = replace(fitted, basis=_principal_components(fitted, x, present, groups, rank))
@@ -126,7 +134,8 @@ def fit_standardiser(
     return replace(fitted, gain=gain.astype(np.float32))
 
 
-def _fit_columns(x: Array, present: Present) -> Standardiser:
+def fit_columns(x: Array, present: Present) -> Standardiser:
+    """Mean and deviation of each column over the present rows of [N, D]."""
     number, total, square = (np.zeros(x.shape[1]) for _ in range(3))
     for rows in _chunks(np.flatnonzero(present)):
         number += (~np.isnan(x[rows])).sum(axis=0)
@@ -144,7 +153,7 @@ def _within(fitted: Standardiser, x: Array, present: Present, groups: Groups) ->
     """Deviation [D] within groups of the scaled columns; a clip without a group counts as it stands."""
     square, number = np.zeros(x.shape[1]), 0
     for group in range(-1, int(groups.max(initial=-1)) + 1):
-        z = fitted._scaled(x[present & (groups == group)])
+        z = fitted.scaled(x[present & (groups == group)])
         if len(z):
             square += ((z - (z.mean(axis=0) if group >= 0 else 0)) ** 2).sum(axis=0, dtype=np.float64)
             number += len(z)

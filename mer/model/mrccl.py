@@ -3,38 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from mer.model.encoder import InvariantEncoder, ModalityEncoder
+from mer.model.encoder import Frames, InvariantEncoder, ModalityEncoder
 from mer.model.views import Views, presence
 
 
 class Encoders(nn.Module):
-    """F to F-hat (modality encoders) and F-hat to H (the shared invariant encoder): what pretraining trains."""
+    """F to F-hat (modality encoders) and F-hat to H (the shared invariant encoder): what pretraining trains.
 
-    def __init__(self, views: Views, width: int, blocks: int, heads: int) -> None:
+    Of views that have frames these go in, pooled to `tokens` tokens, in place of the vector.
+    """
+
+    def __init__(self, views: Views, width: int, blocks: int, heads: int, tokens: int = 1) -> None:
         super().__init__()
         self.views = views
         self.modalities = views.modalities
         columns = list(views.widths.values())
+        frames = [views.frames.get(name) for name in views.names]
         self.modality = nn.ModuleList(
-            ModalityEncoder([columns[place] for place in places], width, blocks, heads)
+            ModalityEncoder(
+                [columns[place] for place in places], width, blocks, heads, [frames[place] for place in places], tokens
+            )
             for places in views.by_modality.values()
         )
         self.invariant = InvariantEncoder(width)
 
-    def hat(self, features: Sequence[Tensor], present: Tensor) -> Tensor:
-        """F-hat [M, B, W] of [B, D_v] a view and present bool [B, V]: the tokens of absent views are masked."""
+    def hat(self, features: Sequence[Tensor | Frames], present: Tensor) -> Tensor:
+        """F-hat [M, B, W] of [B, D_v], or frames, a view and present bool [B, V]: tokens of absent views are masked."""
         found = []
-        for encoder, places in zip(self.modality, self.views.by_modality.values(), strict=True):
-            own = [features[place] for place in places]
-            found.append(encoder(own, None if len(own) == 1 else present[:, places]))
+        for module, places in zip(self.modality, self.views.by_modality.values(), strict=True):
+            own, encoder = [features[place] for place in places], cast(ModalityEncoder, module)
+            found.append(encoder(own, encoder.token_mask(own, present[:, places])))
         return torch.stack(found)
 
-    def forward(self, features: Sequence[Tensor], present: Tensor) -> Tensor:
-        """[B, D_v] a view and present bool [B, V] -> H [M, B, W]."""
+    def forward(self, features: Sequence[Tensor | Frames], present: Tensor) -> Tensor:
+        """[B, D_v], or frames, a view and present bool [B, V] -> H [M, B, W]."""
         return self.invariant(self.hat(features, present))
 
 

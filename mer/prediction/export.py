@@ -96,8 +96,13 @@ def export_onnx(bundle: Bundle, out: str | Path) -> None:
     of classes and views stand in the file's metadata.
 
     Raises:
-        MerError: the bundle has no classes, or the package for it is missing.
+        MerError: the bundle has no classes, or its encoders read frames, or the package for it is missing.
     """
+    if bundle.view.frames:
+        raise MerError(
+            f"ONNX: this bundle reads the frames of {', '.join(bundle.view.frames)}; only one that reads vectors "
+            "('model.frame_tokens' 0) is exported"
+        )
     if not bundle.classes:
         raise MerError("ONNX: this bundle predicts targets alone; what is exported is the vote on classes")
     try:

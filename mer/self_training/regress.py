@@ -188,7 +188,7 @@ def _prepare(
     known = pretrained.views[0].views
     subset = choose_subsets([], {BUNDLE: 0}, known, fit, 0, _without_search(settings))[BUNDLE]
     clips = (features.features, features.present, features.groups)
-    inputs = [view.inputs(*clips, device).seen_through(subset) for view in pretrained.views]
+    inputs = [view.inputs(*clips, device, features.frames).seen_through(subset) for view in pretrained.views]
     values = np.stack([features.targets[name] for name in names], axis=1)[fit.rows]
     chains = fit.chains(2 + rounds)
     scales = {chain: fit_scale(values[fit.learned(chain)]) for chain in chains}

@@ -181,6 +181,11 @@ class FrameTensors:
     values: NDArray[np.float16]
     offsets: NDArray[np.int64]
 
+    @property
+    def width(self) -> int:
+        """D."""
+        return self.values.shape[1]
+
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
