@@ -60,13 +60,15 @@ def evaluate_elsewhere(
         clips = (features, present, groups, frames_of(media, bundle.view.frames))
         probabilities = bundle.predict(*clips)
         numbers = bundle.estimate(*clips).columns(known)
-    scores = judge(judged, probabilities, numbers, bundle.classes, trained_shares(bundle), EvaluateParams())
+    chosen = bundle.choose(probabilities) if bundle.classes else None
+    shares = trained_shares(bundle)
+    scores = judge(judged, probabilities, numbers, bundle.classes, shares, EvaluateParams(), chosen)
     nothing = int((~np.stack(list(present.values())).any(axis=0)).sum())
     if nothing:
         scores["nothing_to_go_by"] = nothing
     table = rows[["clip_id", "group", "actual"]].assign(
         **{f"p_{name}": probabilities[:, c] for c, name in enumerate(bundle.classes)},
-        predicted=np.array(bundle.classes, object)[probabilities.argmax(axis=1)] if bundle.classes else None,
+        predicted=None if chosen is None else np.array(bundle.classes, object)[chosen],
         **numbers,
     )
     return scores, table

@@ -185,6 +185,10 @@ class SelfTrainParams(Section):
     """Share of clips whose target is to lie within the interval that is predicted with it."""
     calibrate: bool = True
     """Fit how sure each expert, and the vote, may be on clips that they never saw; else they vote as they are."""
+    posthoc_adjustment: Fraction = 0.0
+    """Post-hoc logit adjustment (Menon et al. 2021): the class that is chosen has the highest p / share^this, with the
+    shares that calibration believes. 0 takes the most probable one, best for accuracy; 1 the one that is likelier than
+    usual, best for balanced accuracy; weighted-F1 lies between. Probabilities stay as they are."""
     modality_dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Share of a batch's modalities that training hides from members, so that they can do without; never all of a
     clip."""

@@ -93,7 +93,8 @@ def _within_groups(fitted: Standardiser, z: Tensor, present: Tensor, codes: Tens
 
 def export_onnx(bundle: Bundle, out: str | Path) -> None:
     """Write the classifier; inputs are named by view, `present` and `group`, the output `probabilities`. The names
-    of classes and views stand in the file's metadata.
+    of classes and views stand in the file's metadata, and `factors` by which probabilities are multiplied before the
+    class is chosen (`Vote.choose`).
 
     Raises:
         MerError: the bundle has no classes, or its encoders read frames, or the package for it is missing.
@@ -129,7 +130,12 @@ def export_onnx(bundle: Bundle, out: str | Path) -> None:
     assert program is not None
     proto = program.model_proto
     onnx.helper.set_model_props(
-        proto, {"classes": json.dumps(bundle.classes, ensure_ascii=False), "views": json.dumps(model.names)}
+        proto,
+        {
+            "classes": json.dumps(bundle.classes, ensure_ascii=False),
+            "views": json.dumps(model.names),
+            "factors": json.dumps((-bundle.vote.adjustment * bundle.vote.log_prior).exp().tolist()),
+        },
     )
     onnx.checker.check_model(proto)
     Path(out).write_bytes(proto.SerializeToString())

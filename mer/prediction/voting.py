@@ -174,7 +174,7 @@ def _prediction(
     probabilities = by_class(votes.probabilities[row])
     return Prediction(
         source.path,
-        max(probabilities, key=probabilities.__getitem__, default=None),
+        bundle.classes[int(bundle.choose(votes.probabilities[row : row + 1])[0])] if bundle.classes else None,
         probabilities,
         modalities,
         targets=targets,

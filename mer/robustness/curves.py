@@ -114,7 +114,7 @@ def robustness(params: Params, data: Path = Path("data")) -> pd.DataFrame:
         features, present, frames = scene.under_with_frames(condition, rows)
         for name, bundle in trained.items():
             probabilities = bundle.predict(features, present, scene.features.groups[rows], frames)
-            predicted = np.array(bundle.classes, object)[probabilities.argmax(axis=1)]
+            predicted = np.array(bundle.classes, object)[bundle.choose(probabilities)]
             columns = {"clip_id": scene.features.clip_ids[rows], "predicted": predicted}
             found.append(pd.DataFrame({"training": name, **as_row(condition), **columns}))
     return pd.concat(found, ignore_index=True)[COLUMNS].astype({"level": "float64"})

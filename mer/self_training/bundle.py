@@ -130,6 +130,11 @@ class Bundle:
             np.concatenate([fused for _, _, fused in parts]),
         )
 
+    def choose(self, probabilities: NDArray[np.float32]) -> NDArray[np.int64]:
+        """The class of each clip, int64 [N], from its probabilities [N, C]: the most probable one, but for what
+        `self_train.posthoc_adjustment` takes of the classes' shares."""
+        return np.asarray(self.vote.choose(torch.from_numpy(probabilities)).numpy(), np.int64)
+
     def estimate(
         self,
         features: Mapping[str, NDArray[np.float32]],
