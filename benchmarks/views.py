@@ -6,6 +6,7 @@
     python -m benchmarks.views cost                      # CPU seconds and memory by number of views, an epoch, a step
     python -m benchmarks.views cost --clips 130000 --views 9
     python -m benchmarks.views frames                    # memory of reading frames, by number of clips
+    python -m benchmarks.views blocks --table data/features/audio/utterance.parquet  # EmoDB, layers: all, weighted
 
 Scores are weighted-F1 out of fold: five folds by participant, video or dialogue, whole groups dealt by chance anew for
 each seed. `worth`, `noise` and `floors` need the real data of ../shared/data, or where MER_SHARED_DATA points.
@@ -39,11 +40,13 @@ from mer.learning.frames import FrameList
 from mer.params import parse_params
 from mer.pretraining.pretrain import pretrain
 from mer.self_training.self_train import self_train, weighted_f1
-from mer.store.tables import open_frames, write_frames
+from mer.store.tables import open_frames, read_utterances, write_frames
 
 DRAWS = 10
 TOKENS = 4
 """Of a view's frames."""
+BLOCKS = 6
+"""Of Whisper-base."""
 FRAMES = 100
 """Of a clip, in the measurement of memory."""
 Array = NDArray[np.float32]
@@ -275,9 +278,28 @@ def cost(clips: int, numbers: Sequence[int], width: int) -> None:
         print(f"{clips} clips, {number} views of {width}: {told}", flush=True)
 
 
+def blocks(path: Path, seeds: int) -> None:
+    """EmoDB by an encoder whose blocks lie side by side in a table: summed, side by side, and weighted."""
+    table = read_utterances(path)
+    clips = pd.read_csv(shared_data() / "emodb" / "clips.csv", dtype=str).set_index("clip_id").loc[table.clip_ids]
+    x = table.embeddings.reshape(len(clips), BLOCKS, -1)
+    ways = {"the last four summed": x[:, -4:].sum(axis=1), "all summed": x.sum(axis=1)}
+    ways |= {"all side by side": table.embeddings, "weighted": table.embeddings}
+    for name, values in ways.items():
+        found = []
+        for seed in range(seeds):
+            features = feature_set({"whisper": ("audio", values)}, clips["label"], clips["speaker"], seed)
+            if name == "weighted":
+                features = replace(features, blocks={"whisper": BLOCKS})
+            model = {"kind": "mrccl", "normalise": ["corpus"]}
+            found.append(scores(features, model=model, pretrain={"seed": seed}))
+        told = [f"{of.mean():.3f} ({of.min():.3f} to {of.max():.3f})" for of in np.array(found).T]
+        print(f"emodb, {name}: {told[0]}, encoders alone {told[1]}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["worth", "noise", "floors", "cost", "frames", "one-of-frames"])
+    parser.add_argument("what", choices=["worth", "noise", "floors", "cost", "frames", "one-of-frames", "blocks"])
     parser.add_argument("--corpus", choices=list(CORPORA), default="enjoyment")
     parser.add_argument("--kinds", nargs="+", choices=["logistic", "mrccl"], default=["logistic", "mrccl"])
     parser.add_argument("--seeds", type=int, default=3)
@@ -285,11 +307,14 @@ def main() -> None:
     parser.add_argument("--views", type=int, nargs="+", default=[1, 3, 5, 9])
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--table", type=Path)
     arguments = parser.parse_args()
     if arguments.what == "cost":
         cost(arguments.clips[0], arguments.views, arguments.width)
     elif arguments.what == "floors":
         floors(arguments.seeds)
+    elif arguments.what == "blocks":
+        blocks(arguments.table, arguments.seeds)
     elif arguments.what == "frames":
         frames(arguments.clips, arguments.width)
     elif arguments.what == "one-of-frames":

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 
 class UtteranceFeatures(Protocol):
-    """What an utterance table offers: embeddings float32 [N, D] and `ok` bool [N], a row a clip."""
+    """What an utterance table offers: embeddings float32 [N, D] and `ok` bool [N], a row a clip; and maybe how many
+    `blocks` of an encoder they hold side by side."""
 
     @property
     def clip_ids(self) -> Sequence[str]: ...
@@ -46,7 +47,8 @@ class FeatureSet:
     the view exists. `modality` says whose each view is; one that it leaves out is called as its modality.
     `targets` are numbers to be predicted, float64 [N], not a number where unknown; `soft` float32 [N, C] shares of
     votes, the label's own where a clip has no votes. Both tell nothing outside the labeled split, as labels do not.
-    `frames` are those of views whose frames are to be read; they lie in files.
+    `frames` are those of views whose frames are to be read; they lie in files. `blocks` says how many of an encoder's
+    blocks a view holds side by side, where these are to be weighted.
     """
 
     clip_ids: NDArray[np.object_]
@@ -61,6 +63,7 @@ class FeatureSet:
     targets: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     soft: NDArray[np.float32] | None = None
     frames: Mapping[str, FrameFeatures] = field(default_factory=dict)
+    blocks: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.clip_ids)
@@ -100,6 +103,7 @@ class FeatureSet:
             features={name: self.features[name] for name in names},
             present={name: self.present[name] for name in names},
             frames={name: self.frames[name] for name in names if name in self.frames},
+            blocks={name: self.blocks[name] for name in names if name in self.blocks},
         )
 
 
@@ -182,11 +186,13 @@ def build_feature_set(
         name: rows[f"{TARGET}{name}"].where(labeled).to_numpy(np.float64, na_value=np.nan) for name in clips.targets
     }
     of = {name: name if modality is None else modality[name] for name in tables}
-    features, present = {}, {}
+    features, present, blocks = {}, {}, {}
     for name in sorted(tables, key=lambda view: MODALITIES.index(of[view])):
         _check_rows(name, clip_ids, tables[name])
         features[name] = np.asarray(tables[name].embeddings, np.float32)
         present[name] = np.asarray(tables[name].ok, bool)
+        if (number := getattr(tables[name], "blocks", 1)) > 1:
+            blocks[name] = number
     return FeatureSet(
         clip_ids=clip_ids,
         split=rows["split"].to_numpy(dtype=object),
@@ -199,6 +205,7 @@ def build_feature_set(
         modality=of,
         targets=targets,
         soft=_soft_labels(rows, clips.classes, known.to_numpy().astype(np.int64)),
+        blocks=blocks,
     )
 
 

@@ -34,11 +34,12 @@ Present = Mapping[str, NDArray[np.bool_]]
 class Inputs:
     """`features` [N, D] a view, zero where absent; `present` bool [N, V]; both on the training device. What encoders
     make of them is the same, a modality in place of a view. `frames` are those of views whose frames are read, by
-    place; they stay where they lie."""
+    place; they stay where they lie. `blocks` says how many blocks' vectors some views hold side by side, by place."""
 
     features: list[Tensor]
     present: Tensor
     frames: Mapping[int, FrameInputs] = field(default_factory=dict)
+    blocks: Mapping[int, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.present)
@@ -46,7 +47,14 @@ class Inputs:
     def take(self, rows: Tensor | NDArray[np.int64]) -> Inputs:
         """The rows, an index of any shape."""
         index = torch.as_tensor(rows, device=self.present.device)
-        return Inputs([x[index] for x in self.features], self.present[index], self._frames(index.cpu().numpy()))
+        return Inputs(
+            [x[index] for x in self.features], self.present[index], self._frames(index.cpu().numpy()), self.blocks
+        )
+
+    def vectors(self, place: int) -> Tensor:
+        """[N, D] of one view, as experts take it that weight no blocks: the mean over these, where there are some."""
+        x = self.features[place]
+        return x.unflatten(-1, (self.blocks[place], -1)).mean(dim=-2) if place in self.blocks else x
 
     def tokens(self) -> list[Tensor | Frames]:
         """What encoders take of each view: its frames where they are read, else its vectors."""
@@ -63,29 +71,31 @@ class Inputs:
         features = [x.new_zeros(1).expand(x.shape) if i in hidden else x for i, x in enumerate(self.features)]
         present = self.present.clone()
         present[:, sorted(hidden)] = False
-        return Inputs(features, present, self.frames)
+        return Inputs(features, present, self.frames, self.blocks)
 
     def __getitem__(self, part: slice) -> Inputs:
-        return Inputs([x[part] for x in self.features], self.present[part], self._frames(part))
+        return Inputs([x[part] for x in self.features], self.present[part], self._frames(part), self.blocks)
 
 
 @dataclass(frozen=True)
 class View:
     """One way to standardise the clips: `name` is `corpus`, `group` or, with a `guess` that tells groups apart,
-    `guessed <modality> <number>`. `frames` say how those of some views are read."""
+    `guessed <modality> <number>`. `frames` say how those of some views are read, `blocks` how many blocks' vectors some
+    hold side by side."""
 
     name: str
     standardisers: Mapping[str, Standardiser]
     guess: SpeakerGuess | None = None
     modality: Mapping[str, str] = field(default_factory=dict)
     frames: Mapping[str, FrameReader] = field(default_factory=dict)
+    blocks: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def views(self) -> Views:
         """The views with their columns after standardising."""
         widths = {name: fitted.width for name, fitted in self.standardisers.items()}
         frames = {name: reader.standardiser.width for name, reader in self.frames.items()}
-        return Views(widths, {name: self.modality.get(name, name) for name in widths}, frames)
+        return Views(widths, {name: self.modality.get(name, name) for name in widths}, frames, self.blocks)
 
     def groups(
         self, features: Features, present: Present, names: NDArray[np.object_] | None
@@ -122,7 +132,7 @@ class View:
                 had = "none" if own is None else f"frames of {own.width}"
                 raise MerError(f"views.{name}: frames of {width} features are expected, found {had}")
             found[self.views.names.index(name)] = reader.inputs(own, present[name], codes, device)
-        return Inputs(tensors, torch.from_numpy(exists).to(device), found)
+        return Inputs(tensors, torch.from_numpy(exists).to(device), found, self.views.mixed)
 
 
 @torch.no_grad()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+from mer.model.blocks import BlockWeights
 
 
 class Frames(NamedTuple):
@@ -76,6 +78,7 @@ class ModalityEncoder(nn.Module):
         width, blocks, heads: of the transformer.
         frames: columns of a view's frames, where it has them; they then take the place of its vector.
         tokens: how many attention pooling makes of a view's frames.
+        mixed: how many blocks a view's vector is to be weighted of, by its place here.
     """
 
     def __init__(
@@ -86,12 +89,13 @@ class ModalityEncoder(nn.Module):
         heads: int,
         frames: Sequence[int | None] | None = None,
         tokens: int = 1,
+        mixed: Mapping[int, int] | None = None,
     ) -> None:
         super().__init__()
         self.tokens = [1 if of is None else tokens for of in frames or [None] * len(features)]
         self.project = nn.ModuleList(
-            nn.Linear(columns, width) if of is None else AttentionPooling(of, width, tokens)
-            for columns, of in zip(features, frames or [None] * len(features), strict=True)
+            _projection(columns, width, (mixed or {}).get(i, 1)) if of is None else AttentionPooling(of, width, tokens)
+            for i, (columns, of) in enumerate(zip(features, frames or [None] * len(features), strict=True))
         )
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(blocks))
         self.norm = nn.LayerNorm(width)
@@ -138,6 +142,12 @@ class ModalityEncoder(nn.Module):
             return h.mean(dim=1)
         weight = mask[..., None].to(h)
         return (h * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
+
+
+def _projection(columns: int, width: int, blocks: int) -> nn.Module:
+    if blocks == 1:
+        return nn.Linear(columns, width)
+    return nn.Sequential(BlockWeights(blocks), nn.Linear(columns // blocks, width))
 
 
 class InvariantEncoder(nn.Module):

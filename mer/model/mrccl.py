@@ -8,6 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from mer.model.blocks import BlockWeights
 from mer.model.encoder import Frames, InvariantEncoder, ModalityEncoder
 from mer.model.views import Views, presence
 
@@ -26,7 +27,13 @@ class Encoders(nn.Module):
         frames = [views.frames.get(name) for name in views.names]
         self.modality = nn.ModuleList(
             ModalityEncoder(
-                [columns[place] for place in places], width, blocks, heads, [frames[place] for place in places], tokens
+                [columns[place] for place in places],
+                width,
+                blocks,
+                heads,
+                [frames[place] for place in places],
+                tokens,
+                {i: views.mixed[place] for i, place in enumerate(places) if place in views.mixed},
             )
             for places in views.by_modality.values()
         )
@@ -80,7 +87,8 @@ class Heads(nn.Module):
 
 
 class LinearHeads(nn.Module):
-    """A linear classifier on the features of each modality, of each view where it has several, and one on all of them.
+    """A linear classifier on the features of each modality, of each view where it has several, and one on all of them;
+    where an encoder's blocks are weighted, the weights are the member's own.
 
     Written on trailing axes, as `Heads`. Weights start at zero, as those of a regression.
     """
@@ -88,18 +96,27 @@ class LinearHeads(nn.Module):
     def __init__(self, views: Views, classes: int) -> None:
         super().__init__()
         self.views, self.sees = views, list(views.linear_parts.values())
-        columns = list(views.widths.values())
+        columns = [width // views.mixed.get(place, 1) for place, width in enumerate(views.widths.values())]
+        self.mix = nn.ModuleDict({str(place): BlockWeights(blocks) for place, blocks in views.mixed.items()})
         shapes = [sum(columns[place] for place in places) for places in self.sees]
         self.weights = nn.ParameterList(nn.Parameter(torch.zeros(width, classes)) for width in shapes)
         self.biases = nn.ParameterList(nn.Parameter(torch.zeros(1, classes)) for _ in shapes)
 
     def forward(self, features: Sequence[Tensor], present: Tensor, keep: Tensor | None = None) -> Tensor:
         """[..., B, D_v] a view, zero where absent -> [..., B, heads, C]; `present` and `keep` are not needed."""
-        heads = []
+        features, heads = self._mixed(features), []
         for places, weight, bias in zip(self.sees, self.weights, self.biases, strict=True):
             own = [features[place] for place in places]
             heads.append((own[0] if len(own) == 1 else torch.cat(own, dim=-1)) @ weight + bias)
         return torch.stack(heads, dim=-2)
+
+    def _mixed(self, features: Sequence[Tensor]) -> Sequence[Tensor]:
+        """[..., B, D_v] a view with blocks weighted: members see the same clips differently then."""
+        if not len(self.mix):
+            return features
+        found = [self.mix[str(i)](x) if str(i) in self.mix else x for i, x in enumerate(features)]
+        shape = torch.broadcast_shapes(*(x.shape[:-1] for x in found))
+        return [x.expand(*shape, x.shape[-1]) for x in found]
 
 
 class Direct(nn.Module):

@@ -53,7 +53,7 @@ class Classifier(nn.Module):
             _standardised(fitted, x, present[:, i], codes)
             for i, (x, fitted) in enumerate(zip(features, view.standardisers.values(), strict=True))
         ]
-        return self._vote(Inputs(standardised, present))
+        return self._vote(Inputs(standardised, present, {}, view.views.mixed))
 
     def _vote(self, inputs: Inputs) -> Tensor:
         bundle, views = self.bundle, self.bundle.view.views
@@ -76,7 +76,8 @@ def _standardised(fitted: Standardiser, x: Tensor, present: Tensor, codes: Tenso
     elif codes is not None:
         z = _within_groups(fitted, z, present, codes)
     if fitted.basis is not None:
-        z = z @ torch.from_numpy(fitted.basis)
+        basis = torch.from_numpy(fitted.basis)
+        z = z @ basis if z.shape[1] == len(basis) else (z.unflatten(1, (-1, len(basis))) @ basis).flatten(1)
     return torch.where(present[:, None], z * torch.from_numpy(fitted.gain), 0.0)
 
 

@@ -102,6 +102,8 @@ def view_tensors(views: tuple[View, ...]) -> tuple[dict[str, Tensor], list[dict[
         guess = None if view.guess is None else view.guess.modality
         whose = {name: view.modality.get(name, name) for name in view.standardisers}
         told: dict[str, Any] = {"name": view.name, "modality": list(whose.items()), "guess": guess}
+        if view.blocks:
+            told["blocks"] = dict(view.blocks)
         if view.frames:
             told["frames"] = {name: reader.most for name, reader in view.frames.items()}
         about.append(told)
@@ -123,7 +125,8 @@ def views_from(tensors: Mapping[str, Tensor], about: list[dict[str, Any]]) -> tu
             name: FrameReader(standardisers_from(own, [f"{name}{FRAMES}"])[f"{name}{FRAMES}"], int(most))
             for name, most in one.get("frames", {}).items()
         }
-        views.append(View(one["name"], standardisers_from(own, list(whose)), guess, whose, frames))
+        blocks = {name: int(number) for name, number in one.get("blocks", {}).items()}
+        views.append(View(one["name"], standardisers_from(own, list(whose)), guess, whose, frames, blocks))
     return tuple(views)
 
 
@@ -188,7 +191,15 @@ def _guessed(features: FeatureSet, name: str, number: int, params: Params) -> Vi
 def _fitted(features: FeatureSet, view: View, model: ModelParams) -> View:
     codes, guessed = view.groups(features.features, features.present, features.groups), view.guess is not None
     standardisers = {
-        name: fit_standardiser(x, features.present[name], model.components, codes, guessed=guessed, whiten=model.whiten)
+        name: fit_standardiser(
+            x,
+            features.present[name],
+            model.components,
+            codes,
+            guessed=guessed,
+            whiten=model.whiten,
+            blocks=features.blocks.get(name, 1),
+        )
         for name, x in features.features.items()
     }
     readers = {
@@ -199,7 +210,8 @@ def _fitted(features: FeatureSet, view: View, model: ModelParams) -> View:
         if model.reads_frames
     }
     whose = {name: features.modality_of(name) for name in standardisers}
-    return replace(view, standardisers=standardisers, modality=whose, frames=readers)
+    blocks = dict(features.blocks)
+    return replace(view, standardisers=standardisers, modality=whose, frames=readers, blocks=blocks)
 
 
 def _train(features: FeatureSet, views: tuple[View, ...], params: Params) -> tuple[Encoders, list[dict[str, float]]]:
