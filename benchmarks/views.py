@@ -216,11 +216,16 @@ def one_of_frames(clips: int, width: int, folder: Path) -> None:
     model = {"modalities": ["audio", "face"], "normalise": ["group"], "frame_tokens": TOKENS}
     params = parse_params({"model": model, "pretrain": {"epochs": 1}, "self_train": {"steps": 1, "rounds": 0}})
     start, done, own = time.process_time(), threading.Event(), [anonymous()]
-    watch = threading.Thread(target=lambda: [own.append(anonymous()) for _ in iter(lambda: done.wait(0.1), True)])
-    watch.start()
+
+    def watch() -> None:
+        while not done.wait(0.1):
+            own.append(anonymous())
+
+    watching = threading.Thread(target=watch)
+    watching.start()
     self_train(features, pretrain(features, params), params)
     done.set()
-    watch.join()
+    watching.join()
     told = f"file {path.stat().st_size / 2**30:.2f} GB, {time.process_time() - start:.0f} s"
     print(f"{clips} clips of {FRAMES} frames of {width}: {told}, memory {own[0]:.2f} to {max(own):.2f} GB", flush=True)
 

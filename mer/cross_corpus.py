@@ -57,9 +57,9 @@ def evaluate_elsewhere(
         features = {name: table.embeddings for name, table in tables.items()}
         present = {name: table.ok for name, table in tables.items()}
         groups = rows["group"].astype(object).where(rows["group"].notna(), None).to_numpy(dtype=object)
-        clips = (features, present, groups, frames_of(media, bundle.view.frames))
-        probabilities = bundle.predict(*clips)
-        numbers = bundle.estimate(*clips).columns(known)
+        own = (features, present, groups, frames_of(media, bundle.view.frames))
+        probabilities = bundle.predict(*own)
+        numbers = bundle.estimate(*own).columns(known)
     chosen = bundle.choose(probabilities) if bundle.classes else None
     shares = trained_shares(bundle)
     scores = judge(judged, probabilities, numbers, bundle.classes, shares, EvaluateParams(), chosen)
