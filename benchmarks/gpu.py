@@ -33,7 +33,7 @@ from mer.encoders.speech.features import SpeechFeatures
 from mer.encoders.text.load import load_text_encoder
 from mer.params import AudioParams, FaceParams, TextParams, parse_params
 from mer.pretraining.pretrain import pretrain
-from mer.self_training.self_train import weighted_f1
+from mer.self_training.results import weighted_f1
 
 Vectors = NDArray[np.float32]
 Sides = dict[str, Callable[[], Vectors]]
@@ -169,7 +169,7 @@ def training(device: str, rounds: int, scale: float) -> None:
             index = {name: i for i, name in enumerate(corpus.classes)}
             runs.append(found.predictions["predicted"].map(index).to_numpy().astype(np.int64))
         predicted[where] = runs
-        score, same = weighted_f1(truth[test], runs[0][test]), bool(np.array_equal(*runs))
+        score, same = weighted_f1(truth[test], runs[0][test]), bool((runs[0] == runs[1]).all())
         print(f"| {where} | {taken:.1f} | {score:.3f} | {same} |", flush=True)
     here, there = (found[0] for found in (predicted["cpu"], predicted[device]))
     print(f"\nanswers alike on both: {(here == there).mean():.1%} of {len(here)}")

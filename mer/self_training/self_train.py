@@ -86,7 +86,7 @@ def _decide(run: Run, rounds: tuple[Round, ...], chain: Chain, before: State | N
         "fold": chain[0] if chain else -1,
         "round": last.number,
         "log_likelihood": float(scores.mean()) if len(scores) else None,
-        "weighted_f1": weighted_f1(evidence.labels, voted.argmax(dim=1).numpy()) if len(scores) else None,
+        "weighted_f1": weighted_f1(evidence.labels, vote.choose(voted).numpy()) if len(scores) else None,
         "pseudo_labels": 0 if (own := last.targets[chain]) is None else len(own.rows),
     }
     if before is None:
