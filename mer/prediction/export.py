@@ -101,9 +101,10 @@ def export_onnx(bundle: Bundle, out: str | Path) -> None:
         MerError: the bundle has no classes, or its encoders read frames, or the package for it is missing.
     """
     if bundle.standardisation.frames:
+        names = ", ".join(bundle.standardisation.frames)
         raise MerError(
-            f"ONNX: this bundle reads the frames of {', '.join(bundle.standardisation.frames)}; only one that reads vectors "
-            "('model.frame_tokens' 0) is exported"
+            f"ONNX: this bundle reads the frames of {names}; only one that reads vectors ('model.frame_tokens' 0) is "
+            "exported"
         )
     if not bundle.classes:
         raise MerError("ONNX: this bundle predicts targets alone; what is exported is the vote on classes")
