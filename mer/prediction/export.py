@@ -101,9 +101,9 @@ def export_onnx(bundle: Bundle, out: str | Path) -> None:
         MerError: the bundle has no classes, or its encoders read frames, or the package for it is missing.
     """
     if bundle.standardisation.frames:
-        names = ", ".join(bundle.standardisation.frames)
+        read = ", ".join(bundle.standardisation.frames)
         raise MerError(
-            f"ONNX: this bundle reads the frames of {names}; only one that reads vectors ('model.frame_tokens' 0) is "
+            f"ONNX: this bundle reads the frames of {read}; only one that reads vectors ('model.frame_tokens' 0) is "
             "exported"
         )
     if not bundle.classes:
