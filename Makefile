@@ -36,7 +36,7 @@ test: .venv/.installed .venv/.photographs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	OMP_NUM_THREADS=1 MER_PHOTOGRAPHS=.venv/photographs $(BIN)/pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 MER_PHOTOGRAPHS=.venv/photographs $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # The whole pipeline on a small sample, in a throw-away clone: what CI runs after the tests.
 smoke: .venv/.installed

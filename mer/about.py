@@ -97,6 +97,7 @@ def _lines(about: Mapping[str, Any], classes: tuple[str, ...], kind: str) -> lis
         *([f"classes    {', '.join(classes)}"] if classes else []),
         *([f"targets    {', '.join(about['targets'])}"] if "targets" in about else []),
         f"model      {kind}",
+        *(f"{what:10} clips standardised {ways}" for what, ways in about.get("standardised", {}).items()),
         *(f"{name:10} {of}" for name, of in about["views"].items()),
         *([f"{'asr':10} {recogniser}"] if recogniser else []),
         *_scores(about),

@@ -14,6 +14,9 @@ def main(params: Params) -> None:
     features = read_labeled_features(params.model.modalities, frames=params.model.reads_frames)
     trained = train(features, pretrained, params)
     about = describe(params, features, trained.predictions)
+    about["standardised"] = {what: str(ways) for what, ways in trained.standardised.items()}
+    for what, ways in about["standardised"].items():
+        print(f"self_train: for {what}, clips are standardised {ways}", flush=True)
     save_bundle("data/models/bundle", trained.bundle, params, about=about)
     trained.predictions.to_parquet("data/predictions.parquet", index=False)
     of_classes = trained.of_classes

@@ -23,6 +23,7 @@ from mer.self_training.gains import clips_a_group, grouped_gain, scores_of
 from mer.self_training.members import squared_losses, train_members
 from mer.self_training.regression_run import Round, Run, State, Taught, prepare
 from mer.self_training.stacking import decide_stack
+from mer.self_training.ways import Ways, ways_taken
 
 ROWS = 8192
 """Clips predicted at once."""
@@ -32,12 +33,14 @@ ROWS = 8192
 class Regressed:
     """`predictions`: clip_id, and `t_<name>`, `t_<name>_low`, `t_<name>_high` of each target; labeled clips by models
     and decisions that saw neither their numbers nor anything made from them, the others by `estimator`. `rounds`: a
-    row an outer fold and round. `experts`: a row an outer fold, target and expert, with its weight."""
+    row an outer fold and round. `experts`: a row an outer fold, target and expert, with its weight. `standardised`:
+    how clips are."""
 
     estimator: Estimator
     predictions: pd.DataFrame
     rounds: pd.DataFrame
     experts: pd.DataFrame
+    standardised: Ways
 
 
 def regress(features: FeatureSet, pretrained: Pretrained, params: Params, names: Sequence[str]) -> Regressed:
@@ -190,6 +193,7 @@ def _results(run: Run, pretrained: Pretrained, states: Mapping[Chain, State]) ->
                 for target, weight in zip(run.names, one.stack.weights[e], strict=True)
             ]
         ),
+        ways_taken([one.name for one in pretrained.standardisations], run.way_of, list(outer)),
     )
 
 

@@ -19,6 +19,7 @@ from mer.self_training.chains import BUNDLE, Chain
 from mer.self_training.class_run import Run, State, vote_of
 from mer.self_training.members import OBSERVED
 from mer.self_training.votes import Voted, votes_table
+from mer.self_training.ways import Ways, ways_taken
 
 NONE_GIVEN = pd.DataFrame(columns=["clip_id", "fold", "round", "label", "confidence", "weight", "kept"])
 """A table of pseudo-labels without a row."""
@@ -36,7 +37,8 @@ class SelfTrained:
     whether it was kept, and how many unlabeled clips its members learned from. `experts`: a row an outer fold and
     expert, with its calibration, its voting weight and its own score on those clips. `votes`: a row a clip and expert,
     by the chain that predicts the clip: clip_id, expert, weight, p_<class>... `history`: what every round gave as
-    pseudo-labels, kept or not: the columns of `pseudo_labels`, and `kept`.
+    pseudo-labels, kept or not: the columns of `pseudo_labels`, and `kept`. `standardised`: how clips are; None
+    without classes.
     """
 
     bundle: Bundle
@@ -48,6 +50,7 @@ class SelfTrained:
     experts: pd.DataFrame
     votes: pd.DataFrame
     history: pd.DataFrame
+    standardised: Ways | None
 
 
 def gather_results(
@@ -71,6 +74,8 @@ def gather_results(
         params=run.params,
     )
     own = {chain: states[chain] for chain in run.fit.chains(1)}
+    names = [one.name for one in pretrained.standardisations]
+    way_of = {chain: run.seen[number][0] for chain, number in run.floor.inputs_of.items()}
     voted, before = _by_chain(run, states), _by_chain(run, first)
     learned = [table for table in given if len(table)]
     return SelfTrained(
@@ -83,6 +88,7 @@ def gather_results(
         pd.DataFrame([row for chain, one in own.items() for row in _expert_rows(run, chain, one)]),
         _votes(run, states, voted),
         pd.concat(learned, ignore_index=True) if learned else NONE_GIVEN,
+        ways_taken(names, way_of, run.fit.chains(1)),
     )
 
 

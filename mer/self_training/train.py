@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -18,18 +19,21 @@ from mer.self_training.regress import Regressed, regress
 from mer.self_training.results import NONE_GIVEN, SelfTrained
 from mer.self_training.self_train import self_train
 from mer.self_training.voting import Vote
+from mer.self_training.ways import Ways
 
 
 @dataclass(frozen=True)
 class Trained:
     """`of_classes` is what `SelfTrained` says, without numbers; `target_rounds` what `Regressed` says of its rounds,
-    without rows where the run predicts no numbers. `bundle`, `predictions` and `experts` hold both."""
+    without rows where the run predicts no numbers. `bundle`, `predictions` and `experts` hold both. `standardised`:
+    how clips are for `classes`, for `targets`."""
 
     of_classes: SelfTrained
     bundle: Bundle
     predictions: pd.DataFrame
     experts: pd.DataFrame
     target_rounds: pd.DataFrame
+    standardised: Mapping[str, Ways]
 
 
 TARGET_ROUNDS = ["fold", "round", "squared_error", "kept"]
@@ -54,7 +58,8 @@ def train(features: FeatureSet, pretrained: Pretrained, params: Params) -> Train
         of_classes = _without_classes(features, of_numbers.estimator, pretrained, params)
     if of_numbers is None:
         nothing = pd.DataFrame(columns=TARGET_ROUNDS)
-        return Trained(of_classes, of_classes.bundle, of_classes.predictions, of_classes.experts, nothing)
+        ways = _ways(of_classes, None)
+        return Trained(of_classes, of_classes.bundle, of_classes.predictions, of_classes.experts, nothing, ways)
     return _joined(of_classes, of_numbers)
 
 
@@ -68,7 +73,13 @@ def _joined(of_classes: SelfTrained, of_numbers: Regressed) -> Trained:
         if len(of_classes.experts)
         else of_numbers.experts,
         of_numbers.rounds[TARGET_ROUNDS],
+        _ways(of_classes, of_numbers),
     )
+
+
+def _ways(of_classes: SelfTrained, of_numbers: Regressed | None) -> dict[str, Ways]:
+    ways = {"classes": of_classes.standardised, "targets": of_numbers.standardised if of_numbers else None}
+    return {what: way for what, way in ways.items() if way is not None}
 
 
 def _without_classes(features: FeatureSet, estimator: Estimator, pretrained: Pretrained, params: Params) -> SelfTrained:
@@ -91,4 +102,5 @@ def _without_classes(features: FeatureSet, estimator: Estimator, pretrained: Pre
         pd.DataFrame(columns=["fold", "expert", "sharpness", "exponent", "weight", "weighted_f1"]),
         pd.DataFrame(columns=["clip_id", "expert", "weight"]),
         NONE_GIVEN,
+        None,
     )

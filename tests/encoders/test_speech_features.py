@@ -108,6 +108,7 @@ def test_an_encoder_travels_to_a_worker_unloaded(folder):
 def test_the_fingerprint_follows_what_decides_the_output(folder, tmp_path):
     base = features(folder).fingerprint
     assert features(folder, batch_seconds=7.0).fingerprint == base
+    assert features(folder, max_failed=0.5, max_lost=0.1).fingerprint == base
     assert features(folder, layers=(-1,)).fingerprint != base
     other = save(hubert(), tmp_path)
     assert features(other).fingerprint != base

@@ -48,6 +48,7 @@ PROMISES = {
     "a bundle predicts, or is one line": ["tests/reliability/test_bundles.py"],
     "a corpus is read whole, or is one line": ["tests/reliability/test_corpora.py"],
     "a number that is none is told where it arises": ["tests/reliability/test_not_a_number.py"],
+    "self-training claims what fresh clips say": ["tests/self_training/test_claims.py"],
     "a terminal of ASCII is enough": ["tests/reliability/test_ascii_terminals.py"],
     "the report shows hostile names as they are": ["tests/evaluation/report/test_page.py"],
     "decoded bytes exist once; a clone trains on what it pulls": ["tests/reliability/test_whole_pipeline.py"],

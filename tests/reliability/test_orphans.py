@@ -1,7 +1,12 @@
-"""Nothing of ours outlives what it works for, and an orphan writes no outs."""
+"""Nothing of ours outlives what it works for, and an orphan writes no outs.
+
+Where DVC is killed, its stage ends as a stage does that is killed: on Ray, which takes its time to begin,
+`MER_RELIABILITY=large` alone kills the stage itself.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import sys
@@ -14,6 +19,7 @@ import pytest
 from tests.media.making import write_clip
 from tests.reliability.processes import DVC, Marked, python, wait_for
 
+LARGE = os.environ.get("MER_RELIABILITY") == "large"
 STAGE = """
 import sys, time
 sys.argv[0] = "stages/decode.py"
@@ -60,10 +66,12 @@ def at_work(workspace: Path) -> bool:
     return len(list(workspace.glob("working-*"))) >= 2
 
 
-@pytest.mark.parametrize("engine", ["local", "ray"])
-@pytest.mark.parametrize("killed", ["dvc", "stage"])
+@pytest.mark.parametrize(
+    ("killed", "engine"),
+    [("dvc", "local"), ("stage", "local"), ("dvc", "ray"), *([("stage", "ray")] if LARGE else [])],
+)
 def test_two_seconds_after_a_kill_no_process_is_left(
-    workspace: Path, started: list[Marked], engine: str, killed: str
+    workspace: Path, started: list[Marked], killed: str, engine: str
 ) -> None:
     if engine == "ray":
         pytest.importorskip("ray")

@@ -1,4 +1,7 @@
-"""Where the work runs changes no bit: one worker or four, any OMP setting, locally or on Ray."""
+"""Where the work runs changes no bit: one worker or several, any OMP setting, locally or on Ray.
+
+`MER_RELIABILITY=large` tries four workers, too.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import pytest
 from transformers import HubertConfig, HubertModel
 
 REPOSITORY = Path(__file__).parents[2]
+LARGE = os.environ.get("MER_RELIABILITY") == "large"
 WORK = """
 import hashlib, sys
 from contextlib import closing
@@ -63,14 +67,23 @@ def digest(folder: Path, tmp_path: Path, engine: str, workers: int, **environmen
     return done.stdout.strip()
 
 
-def test_workers_and_threads_change_no_bit(folder: Path, tmp_path: Path) -> None:
-    one = digest(folder, tmp_path, "local", 1)
-    assert digest(folder, tmp_path, "local", 2) == one
-    assert digest(folder, tmp_path, "local", 4) == one
-    assert digest(folder, tmp_path, "local", 1, OMP_NUM_THREADS="1") == one
-    assert digest(folder, tmp_path, "local", 2, OMP_NUM_THREADS="3", MKL_NUM_THREADS="2") == one
+@pytest.fixture(scope="module")
+def alone(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What one worker gives, with as many threads as there are cores."""
+    return digest(folder, tmp_path_factory.mktemp("alone"), "local", 1)
 
 
-def test_ray_changes_no_bit(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("workers", "threads"),
+    [(1, 1), (2, 3), *([(2, None), (4, None)] if LARGE else [])],
+)
+def test_workers_and_threads_change_no_bit(
+    folder: Path, alone: str, tmp_path: Path, workers: int, threads: int | None
+) -> None:
+    several = {} if threads is None else {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": "2"}
+    assert digest(folder, tmp_path, "local", workers, **several) == alone
+
+
+def test_ray_changes_no_bit(folder: Path, alone: str, tmp_path: Path) -> None:
     pytest.importorskip("ray")
-    assert digest(folder, tmp_path, "ray", 2, OMP_NUM_THREADS="2") == digest(folder, tmp_path, "local", 1)
+    assert digest(folder, tmp_path, "ray", 2, OMP_NUM_THREADS="2") == alone

@@ -1,6 +1,7 @@
 """What self-training says of itself, out of fold, is what fresh clips say: over many runs, where labels are few and
-pseudo-labels mislead."""
+pseudo-labels mislead. `MER_RELIABILITY=large` takes twice as many runs."""
 
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -12,8 +13,10 @@ from mer.pretraining.pretrain import pretrain
 from mer.self_training.results import weighted_f1
 from mer.self_training.self_train import self_train
 
-RUNS = 40
-"""So many that the standard error of the mean difference, .008, is below what is allowed."""
+LARGE = os.environ.get("MER_RELIABILITY") == "large"
+RUNS, ALLOWED = (40, 0.015) if LARGE else (20, 0.02)
+"""So many that the standard error of the mean difference, .008 of 40 and .011 of 20, is below what is allowed, and that
+below the .04 of teachers that saw the deciding labels."""
 LABELED, UNLABELED, FRESH = 60, 120, 240
 
 
@@ -67,13 +70,13 @@ def calibration_error(parts):
 
 def test_the_claimed_score_is_that_of_fresh_clips(claims):
     scores, _, _ = claims
-    assert abs((scores[:, 0] - scores[:, 1]).mean()) <= 0.015
+    assert abs((scores[:, 0] - scores[:, 1]).mean()) <= ALLOWED
 
 
 def test_what_a_round_is_decided_by_is_what_fresh_clips_say(claims):
     """Where teachers learned pseudo-labels of teachers that saw the deciding labels, this was .04 too high."""
     scores, _, _ = claims
-    assert abs((scores[:, 2] - scores[:, 1]).mean()) <= 0.015
+    assert abs((scores[:, 2] - scores[:, 1]).mean()) <= ALLOWED
 
 
 def test_the_claimed_calibration_is_that_of_fresh_clips(claims):

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from mer import cli
 from mer.serve.gate import is_local
 from mer.serve.listen import address
 from tests.serve.serving import serving
@@ -86,17 +87,26 @@ def mer(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["missing"], "missing"),
         (["BUNDLE", "--queue", "-1"], "--queue -1: must be at least 0"),
         (["BUNDLE", "--seconds", "nan"], "--seconds nan: must be at least"),
         (["BUNDLE", "--host", "no.such.host.invalid"], "--host no.such.host.invalid"),
     ],
 )
-def test_a_mistake_is_one_line(bundle, words, said):
-    done = mer(*[str(bundle) if word == "BUNDLE" else word for word in words])
+def test_a_mistake_is_one_line(bundle, words, said, monkeypatch):
+    """In this process, as another takes seconds to begin."""
+    monkeypatch.setattr(sys, "argv", ["mer", "serve", *[str(bundle) if word == "BUNDLE" else word for word in words]])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert str(ended.value).startswith("error: ")
+    assert said in str(ended.value)
+    assert "\n" not in str(ended.value)
+
+
+def test_a_mistake_is_one_line_of_a_process():
+    done = mer("missing")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: ")
-    assert said in done.stderr
+    assert "missing" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from mer.encoders.face.detection import Detection, Image
+from mer.encoders.face.detector_file import checked_digest
 from mer.errors import MerError
 
 VERSION = 1
@@ -38,13 +37,7 @@ class MediaPipeDetector:
 
     def __init__(self, model: str, sha256: str | None = None) -> None:
         """Load a .tflite file; `MerError` where it is missing, has another SHA-256 or is not BlazeFace."""
-        try:
-            content = Path(model).read_bytes()
-        except OSError as error:
-            raise MerError(f"faces.detector_model: {model}: {error.strerror or error}") from None
-        digest = hashlib.sha256(content).hexdigest()
-        if sha256 is not None and digest != sha256.lower():
-            raise MerError(f"faces.detector_sha256: {model} has {digest}")
+        digest = checked_digest(model, sha256)
         self.fingerprint = (
             f"mediapipe-{VERSION}:{digest}:{WINDOW}:{SCORE_THRESHOLD}:{OVERLAP_THRESHOLD}:{cv2.__version__}"
         )

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
-
 import cv2
 import numpy as np
 
 from mer.encoders.face.detection import Detection, Image
+from mer.encoders.face.detector_file import checked_digest
 from mer.errors import MerError
 
 VERSION = 1
@@ -28,13 +26,7 @@ class YuNetDetector:
 
     def __init__(self, model: str, sha256: str | None = None) -> None:
         """Load the ONNX file `model`; `MerError` where it is missing, has another SHA-256 or is not YuNet."""
-        try:
-            content = Path(model).read_bytes()
-        except OSError as error:
-            raise MerError(f"faces.detector_model: {model}: {error.strerror or error}") from None
-        digest = hashlib.sha256(content).hexdigest()
-        if sha256 is not None and digest != sha256.lower():
-            raise MerError(f"faces.detector_sha256: {model} has {digest}")
+        digest = checked_digest(model, sha256)
         self.fingerprint = f"yunet-{VERSION}:{digest}:{SCORE_THRESHOLD}:{OVERLAP_THRESHOLD}:{cv2.__version__}"
         try:
             self._network = cv2.FaceDetectorYN.create(

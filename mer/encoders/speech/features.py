@@ -22,6 +22,8 @@ from mer.params import AudioParams
 
 VERSION = 2
 """Raised when the same parameters and weights would give other features than before."""
+
+SHARES = ("max_failed", "max_lost")
 GOLDEN = "778c026b0b96fdda"
 """What a fixed input gave under this version: see tests/golden.py."""
 
@@ -63,12 +65,14 @@ class SpeechFeatures:
     def fingerprint(self) -> str:
         """Hex digest of the weights' bytes and of the parameters that decide the output.
 
-        `device` and `batch_seconds` are left out: they change the last bits of a float at most.
+        `device` and `batch_seconds` are left out: they change the last bits of a float at most. The shares of clips
+        that may fail decide nothing, and stand in it with their defaults: as they did when results were kept by it.
         """
         beside = {"modality", "model", "device", "batch_seconds"}
         beside |= set() if self._checkpoint.family == "whisper" else {"full_window"}
         beside |= {"combine"} if self._params.combine == "sum" else set()  # so older results keep their keys
         decides = self._params.model_dump(exclude=beside)
+        decides |= {name: AudioParams.model_fields[name].default for name in SHARES}
         text = json.dumps([VERSION, digest(self._params.model), decides], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
