@@ -12,8 +12,10 @@ from mer.encoders.face.cropper import FaceCropper
 from mer.encoders.face.crops import FaceCrops
 from mer.errors import MerError
 from mer.params import CropParams
+from mer.prediction import face_table
 from mer.prediction.answer import Estimate, Prediction
-from mer.prediction.faces import Face, predict_faces, write_faces
+from mer.prediction.face_table import faces_to_table, row_of, write_faces
+from mer.prediction.faces import Face, predict_faces
 from mer.prediction.predictor import Predictor
 from mer.prediction.source import Source
 from mer.prediction.speaking import RATE, correlation, levels, motion, wanted_times, who_speaks
@@ -95,7 +97,7 @@ def test_a_table_of_faces(ending: str, tmp_path: Path) -> None:
     crops = talk(0)[3][0]
     prediction = Prediction("a.mp4", "sad", {"sad": 0.7, "happy": 0.3}, {"face": True}, faces=crops)
     out = tmp_path / f"faces.{ending}"
-    write_faces(out, [Face(0, prediction, 0.41, True)])
+    write_faces(out, [row_of(out)(Face(0, prediction, 0.41, True))])
     if ending == "jsonl":
         [row] = [json.loads(line) for line in out.read_text().splitlines()]
         assert row["boxes"] == [[20, 20, 100, 120]] * 2
@@ -103,13 +105,13 @@ def test_a_table_of_faces(ending: str, tmp_path: Path) -> None:
     if ending == "csv":
         assert out.read_text().splitlines()[0] == "path,face,speaks,correlation,label,p_sad,p_happy,times,boxes"
     with pytest.raises(MerError, match="the ending of a table of faces"):
-        write_faces(tmp_path / "faces.srt", [])
+        row_of(tmp_path / "faces.srt")
 
 
 def test_a_table_of_faces_has_targets_where_there_are_no_classes(tmp_path: Path) -> None:
     targets = {"valence": Estimate(0.5, -0.5, 1.5)}
     face = Face(0, Prediction("a.mp4", None, {}, {"face": True}, targets=targets, faces=talk(0)[3][0]), 0.41, True)
-    write_faces(tmp_path / "faces.csv", [face])
+    write_faces(tmp_path / "faces.csv", [row_of(tmp_path / "faces.csv")(face)])
     head, row = (tmp_path / "faces.csv").read_text().splitlines()
     assert head == "path,face,speaks,correlation,label,t_valence,t_valence_low,t_valence_high,times,boxes"
     assert row.startswith("a.mp4,0,True,0.41,,0.5,-0.5,1.5,")
@@ -120,3 +122,40 @@ def test_a_table_of_faces_has_targets_where_there_are_no_classes(tmp_path: Path)
 def test_a_bundle_that_looks_at_no_face_says_so(bundle: Path, silence: Path) -> None:
     with pytest.raises(MerError, match="this bundle looks at text alone"):
         predict_faces(Predictor(bundle), Source(str(silence), str(silence)))
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_a_table_of_faces_that_was_ended_is_gone_on_with(
+    ending: str, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two clips are done, at the third Ctrl-C is pressed; the second run looks at the rest alone."""
+    files = [tmp_path / f"{number}.mp4" for number in range(4)]
+    for number, file in enumerate(files):
+        file.write_bytes(bytes(number))
+    sources, seen = [Source(str(file), str(file)) for file in files], list[str]()
+
+    def predicted(predictor: Predictor, source: Source) -> list[Face]:
+        seen.append(Path(source.file).name)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        targets = {"valence": Estimate(0.1, -np.inf, np.inf)}
+        prediction = Prediction(source.path, "sad", {"sad": 1 / 3}, {}, targets=targets, faces=talk(0)[3][0])
+        return [Face(0, prediction, 1 / 7, None)] * (int(Path(source.file).stem) % 3)
+
+    monkeypatch.setattr(face_table, "predict_faces", predicted)
+    out, once = tmp_path / f"out.{ending}", tmp_path / f"once.{ending}"
+    with pytest.raises(KeyboardInterrupt):
+        list(faces_to_table(Predictor(bundle), sources, out))
+    assert not out.exists()
+    found = list(faces_to_table(Predictor(bundle), sources, out))
+    assert [number for _, number in found] == [0, 1, 2, 0]
+    assert seen == ["0.mp4", "1.mp4", "2.mp4", "2.mp4", "3.mp4"]
+    list(faces_to_table(Predictor(bundle), sources, once))
+    assert out.read_bytes() == once.read_bytes()
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_table_of_faces_that_cannot_be_written_is_told_before_any_work(bundle: Path, tmp_path: Path) -> None:
+    for out, told in ((tmp_path / "no/a.csv", "no file can be written in"), (tmp_path / "a.srt", "the ending of")):
+        with pytest.raises(MerError, match=told):
+            next(faces_to_table(Predictor(bundle), [Source("a.mp4", "a.mp4")], out))
