@@ -50,22 +50,27 @@ def test_every_face_is_followed_and_the_most_prominent_comes_first() -> None:
     assert cropper.crop_all([], []) == []
 
 
-def talk(speaks: int, seconds: float = 6.0) -> tuple[list[np.ndarray], list[float], np.ndarray, list[FaceCrops]]:
-    """Two drawn faces, of whom one moves its mouth with the sound and the other nods."""
+def talk(
+    speaks: int, seconds: float = 6.0, *, lively: bool = False
+) -> tuple[list[np.ndarray], list[float], np.ndarray, list[FaceCrops]]:
+    """Two drawn faces, of whom one moves its mouth with the sound and the other nods; a lively one moves its whole head
+    as it speaks."""
     rng = np.random.default_rng(0)
     times = wanted_times(seconds)
     loud = (np.sin(2 * np.pi * 1.1 * np.array(times)) > 0).astype(float)
     waveform = np.repeat(loud, round(SOUND / RATE)) * rng.normal(size=len(times) * round(SOUND / RATE)) * 0.2
     texture = rng.integers(0, 255, (100, 80, 3)).astype(np.uint8)
+    if lively:
+        texture[60:] = 128  # so that of a nod the upper face shows more than the mouth
     frames = []
     for i, on in enumerate(loud):
         frame = np.full((150, 300, 3), 100, np.uint8)
         for face, left in enumerate((20, 180)):
             picture = texture.copy()
             if face == speaks and on:
-                picture[70:90, 20:60] = 255 * (i % 2)
-            nod = 0 if face == speaks else i % 3
-            frame[20 + nod : 120 + nod, left : left + 80] = picture
+                picture[70:90, 20:60] = (168 if lively else 255) * (i % 2) + lively * 128 * (1 - i % 2)
+            nod = (lively and on) * (i % 2) * 4 if face == speaks else i % 3
+            frame[20 + int(nod) : 120 + int(nod), left : left + 80] = picture
         frames.append(frame)
     ends = np.array([0.0, seconds])
     boxes = [np.tile(np.array([left, 20, left + 80, 120], np.float32), (2, 1)) for left in (20, 180)]
@@ -75,13 +80,23 @@ def talk(speaks: int, seconds: float = 6.0) -> tuple[list[np.ndarray], list[floa
 
 
 @pytest.mark.parametrize("speaks", [0, 1])
-def test_the_face_whose_mouth_moves_with_the_sound_speaks(speaks: int) -> None:
-    frames, times, waveform, faces = talk(speaks)
+@pytest.mark.parametrize("lively", [False, True])
+def test_the_face_whose_mouth_moves_with_the_sound_speaks(speaks: int, lively: bool) -> None:
+    frames, times, waveform, faces = talk(speaks, lively=lively)
     sound = levels(waveform, times, SOUND)
     found = [correlation(motion(frames, times, face), sound) for face in faces]
     assert who_speaks(found) == speaks
     assert found[speaks] > 0.5
     assert abs(found[1 - speaks]) < 0.2
+
+
+def test_how_silent_a_pause_is_says_nothing() -> None:
+    """Digital silence in one pause, a room's noise in others."""
+    waveform = np.tile(np.repeat([0.3, 1e-3], SOUND // 2), 3).astype(np.float32)
+    waveform[SOUND // 2 : SOUND] = 0
+    found = levels(waveform, [0.25, 0.75, 1.25, 1.75], SOUND)
+    assert found == pytest.approx([found[0], found[0] - 40, found[0], found[0] - 40])
+    assert levels(np.zeros(SOUND, np.float32), [], SOUND).tolist() == []
 
 
 def test_who_speaks_is_not_guessed() -> None:
