@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mer.learning.determinism import deterministic, pick_device
-from mer.learning.features import FeatureSet, grouped, target_rows
+from mer.learning.features import FeatureSet, target_rows
 from mer.learning.inputs import Inputs
 from mer.model.views import Views
 from mer.params import Params, SelfTrainParams
@@ -28,7 +27,9 @@ from mer.self_training.floor import columns, shared_scale
 from mer.self_training.members import Members, squared_losses, train_members
 from mer.self_training.ridge import SAFE, STRENGTHS, Ridge, fit_ridge
 from mer.self_training.stacking import Stack, decide_stack
-from mer.self_training.subsets import choose_subsets
+from mer.self_training.subsets import Subset, named_views
+from mer.self_training.target_evidence import best, grouped_gain, squared_scores, units
+from mer.self_training.target_views import Sight
 from mer.self_training.voting import STUDENTS, expert_presence
 
 ROWS = 8192
@@ -87,7 +88,8 @@ class Run:
     features: FeatureSet
     names: tuple[str, ...]
     known: Views
-    looks_at: tuple[str, ...]
+    seen: Sequence[tuple[int, Subset]]
+    """By number of a view: the way to standardise, and the places of the views that are looked at."""
     params: Params
     fit: CrossFitting
     values: NDArray[np.float64]
@@ -97,7 +99,6 @@ class Run:
     chains: Sequence[Chain]
     fitted: Mapping[int, Sequence[Ridge]]
     families: Sequence[Family]
-    present: Tensor
     scales: Mapping[Chain, Scale]
     strengths: dict[tuple[Chain, int], int] = field(default_factory=dict)
 
@@ -138,7 +139,8 @@ class Run:
         scale = self.scale(chain)
         mean, deviation = (torch.from_numpy(part).float() for part in (scale.mean, scale.deviation))
         found = [self.ridge(chain, view, block, strength) for block, strength in enumerate(strengths)]
-        mean, deviation = mean.to(self.present.device), deviation.to(self.present.device)
+        device = self.views[view].present.device
+        mean, deviation = mean.to(device), deviation.to(device)
         return [Ridge(one.weight / deviation, (one.bias - mean) / deviation) for one in found]
 
 
@@ -183,18 +185,22 @@ def _prepare(
     names: tuple[str, ...],
     rounds: int,
 ) -> Run:
-    """Choose every chain's view, and fit the floor."""
+    """Choose how every chain sees the clips, standardise them in the ways that were chosen, and fit the floor."""
     device, settings = pick_device(params.model.device), params.self_train
     known = pretrained.views[0].views
-    subset = choose_subsets([], {BUNDLE: 0}, known, fit, 0, _without_search(settings))[BUNDLE]
+    looks_at = named_views(known, settings)
     clips = (features.features, features.present, features.groups)
-    inputs = [view.inputs(*clips, device).seen_through(subset) for view in pretrained.views]
+    ways = [way.inputs(*clips, device).seen_through(looks_at) for way in pretrained.views]
     values = np.stack([features.targets[name] for name in names], axis=1)[fit.rows]
     chains = fit.chains(2 + rounds)
     scales = {chain: fit_scale(values[fit.learned(chain)]) for chain in chains}
-    groups, labeled = _units(features.groups[fit.rows]), [one.take(fit.rows) for one in inputs]
-    view_of = _choose_views(labeled, known, values, fit, scales, groups, settings.caution)
-    views = {view: inputs[view] for view in sorted(set(view_of.values()))}
+    groups, labeled = units(features.groups[fit.rows]), [one.take(fit.rows) for one in ways]
+    sight = Sight(labeled, known, values, fit, scales, groups, settings.caution)
+    way_of = sight.ways()
+    subset_of = sight.subsets(way_of) if settings.views == "auto" else dict.fromkeys(chains, looks_at)
+    order = sorted({(way_of[chain], subset_of[chain]) for chain in chains})
+    views = {i: ways[way].seen_through(subset) for i, (way, subset) in enumerate(order)}
+    view_of = {chain: order.index((way_of[chain], subset_of[chain])) for chain in chains}
     parts = list(ridge_parts(known).values())
 
     def fitted(own: Inputs, part: Sequence[int]) -> Ridge:
@@ -204,13 +210,11 @@ def _prepare(
 
     ridges = {view: [fitted(own, part) for part in parts] for view, own in views.items()}
     families = make_families(views, known, pretrained.encoders, params, len(names))
-    present = inputs[0].present
-    looks_at = tuple(known.names[place] for place in subset)
     return Run(
         features,
         names,
         known,
-        looks_at,
+        order,
         params,
         fit,
         values,
@@ -220,92 +224,8 @@ def _prepare(
         chains,
         ridges,
         families,
-        present,
         scales,
     )
-
-
-def _without_search(settings: SelfTrainParams) -> SelfTrainParams:
-    """Regression looks at all views, or at those that the params name; it does not search."""
-    return settings.model_copy(update={"views": "all"}) if settings.views == "auto" else settings
-
-
-def _units(groups: NDArray[np.object_]) -> NDArray[np.int64]:
-    """Group of each clip as a code [n]; one without is a group of its own."""
-    codes = grouped(groups)
-    alone = codes < 0
-    codes[alone] = codes.max(initial=-1) + 1 + np.arange(alone.sum())
-    return codes
-
-
-def _best(scores: Tensor, groups: NDArray[np.int64], safe: int, caution: float) -> int:
-    """The row of [Q, n] with the highest mean that is `caution` standard errors above the safe row's, or that row.
-
-    Clips of a group err together, above all where the number is a trait of the speaker: the error is that of groups.
-    The best of several must be better by more: as improbable together as one alone is at `caution` (Bonferroni).
-    """
-    better, normal = [], NormalDist()
-    alternatives = max(1, len(scores) - 1)
-    caution = -normal.inv_cdf(normal.cdf(-caution) / alternatives) if caution < 8 else caution
-    for i in range(len(scores)):
-        mean, error = grouped_gain(scores[i] - scores[safe], groups)
-        if mean > 0 and mean >= caution * error:
-            better.append((mean, i))
-    return max(better)[1] if better else safe
-
-
-def grouped_gain(difference: Tensor, groups: NDArray[np.int64]) -> tuple[float, float]:
-    """Mean of differences [n] and its standard error where groups, not clips, are independent; 0 where there is none.
-
-    The linearised (cluster-robust) error; of one group alone it is infinite.
-    """
-    d = difference.double().numpy()
-    if not len(d):
-        return 0.0, 0.0
-    _, codes = np.unique(groups, return_inverse=True)
-    off = np.bincount(codes, weights=d - d.mean())
-    number = len(off)
-    error = np.sqrt((off**2).sum() * number / (number - 1)) / len(d) if number > 1 else np.inf
-    return float(d.mean()), float(error)
-
-
-def _choose_views(
-    views: Sequence[Inputs],
-    known: Views,
-    values: NDArray[np.float64],
-    fit: CrossFitting,
-    scales: Mapping[Chain, Scale],
-    groups: NDArray[np.int64],
-    caution: float,
-) -> dict[Chain, int]:
-    """As `floor.choose_views`, by ridge regression's squared error, each target in the chain's own deviations."""
-    chains = list(scales)
-    if len(views) == 1:
-        return dict.fromkeys(chains, 0)
-    predicted = []
-    for inputs in views:
-        x = columns(inputs, known.all) * shared_scale(inputs, known.all, known)
-        predicted.append(fit_ridge(x, values, fit.folds, chains, [STRENGTHS[SAFE]])(x).cpu())  # [chains, n, K]
-    found = {}
-    for chain in chains:
-        deciding = [one for one in fit.deciding(chain) if one[0] in chains]
-        scores = [
-            torch.cat([_scores(of[chains.index(one)][at], values[at], scales[chain]) for one, at in deciding])
-            for of in predicted
-            if deciding
-        ]
-        units = groups[np.concatenate([np.zeros(0, np.int64), *(at for _, at in deciding)])]
-        found[chain] = _best(torch.stack(scores), units, 0, caution) if scores else 0
-    return found
-
-
-def _scores(predicted: Tensor, values: NDArray[np.float64], scale: Scale | None = None) -> Tensor:
-    """Negative squared error [n] of each clip, [n, K] averaged over the targets that it has; in deviations of a scale
-    where there is one."""
-    error = (predicted.double() - torch.from_numpy(values)).square()
-    if scale is not None:
-        error = error / torch.from_numpy(scale.deviation).square()
-    return -error.nanmean(dim=1)
 
 
 def _train(run: Run, number: int, chains: Sequence[Chain], targets: Mapping[Chain, Targets | None]) -> Round:
@@ -346,9 +266,9 @@ def _strengths(run: Run, chain: Chain) -> list[int]:
                 at_once = slice(start, start + len(STRENGTHS))
                 several = Ridge(fitted.weight[at_once], fitted.bias[at_once])
                 predicted = several(x).cpu()  # [strengths, n, K]
-                scores.append(torch.stack([_scores(p, run.values[at], run.scale(chain)) for p in predicted]))
+                scores.append(torch.stack([squared_scores(p, run.values[at], run.scale(chain)) for p in predicted]))
             units = run.groups[np.concatenate([at for _, at in deciding])]
-            run.strengths[chain, block] = _best(torch.cat(scores, dim=1), units, SAFE, run.params.self_train.caution)
+            run.strengths[chain, block] = best(torch.cat(scores, dim=1), units, SAFE, run.params.self_train.caution)
         found.append(run.strengths[chain, block])
     return found
 
@@ -369,8 +289,8 @@ def _predicted(
     return torch.cat(found)
 
 
-def _presence(run: Run, rounds: Sequence[Round], rows: NDArray[np.int64]) -> Tensor:
-    return expert_presence(run.present[rows].cpu(), (places for _, places in run.parts(rounds)))
+def _presence(run: Run, rounds: Sequence[Round], view: int, rows: NDArray[np.int64]) -> Tensor:
+    return expert_presence(run.views[view].present[rows].cpu(), (places for _, places in run.parts(rounds)))
 
 
 def _decide(run: Run, rounds: tuple[Round, ...], chain: Chain, before: State | None) -> State:
@@ -384,7 +304,7 @@ def _decide(run: Run, rounds: tuple[Round, ...], chain: Chain, before: State | N
         of = run.scale(one)  # another chain's scale: brought to this one's
         predicted = _predicted(run, rounds, one, run.fit.rows[at], run.view_of[chain], strengths).double().numpy()
         parts.append(torch.from_numpy(scale.standardised(predicted * of.deviation + of.mean)).float())
-    evidence, present = torch.cat(parts, dim=1), _presence(run, rounds, run.fit.rows[places])
+    evidence, present = torch.cat(parts, dim=1), _presence(run, rounds, run.view_of[chain], run.fit.rows[places])
     values = scale.standardised(run.values[places])
     stack = decide_stack(
         evidence,
@@ -396,7 +316,7 @@ def _decide(run: Run, rounds: tuple[Round, ...], chain: Chain, before: State | N
         prior_clips=settings.prior_clips * _alike(run.groups[places]),
         coverage=settings.coverage,
     )
-    scores = _scores(stack(evidence, present), values)
+    scores = squared_scores(stack(evidence, present), values)
     note = {
         "fold": chain[0] if chain else -1,
         "round": last.number,
@@ -430,7 +350,7 @@ def _combined(run: Run, state: State, chain: Chain, rows: NDArray[np.int64]) -> 
     for start in range(0, len(rows), ROWS):
         part = rows[start : start + ROWS]
         predicted = _predicted(run, state.rounds, chain, part, view, strengths)
-        parts.append(state.stack(predicted, _presence(run, state.rounds, part)))
+        parts.append(state.stack(predicted, _presence(run, state.rounds, view, part)))
     return torch.cat(parts)
 
 
@@ -443,15 +363,16 @@ def _targets(run: Run, state: State, chain: Chain, rows: NDArray[np.int64]) -> T
 def _results(run: Run, pretrained: Pretrained, states: Mapping[Chain, State]) -> Regressed:
     state, features = states[BUNDLE], run.features
     view = run.view_of[BUNDLE]
+    way, subset = run.seen[view]
     estimator = Estimator(
         targets=run.names,
-        view=pretrained.views[view],
+        view=pretrained.views[way],
         ridge=tuple(run.floor(BUNDLE, view, _strengths(run, BUNDLE))) if run.linear else (),
         members=tuple((taught.family.name, taught.of(BUNDLE)) for one in state.rounds for taught in one.taught),
         frozen={family.name: family.frozen for family in run.families if family.frozen is not None},
         stack=state.stack,
         scale=run.scale(BUNDLE),
-        looks_at=run.looks_at,
+        looks_at=tuple(run.known.names[place] for place in subset),
     )
     found = _numbers(run, states, BUNDLE, np.arange(len(features)))
     for fold in run.fit.used:

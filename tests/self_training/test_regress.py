@@ -14,9 +14,10 @@ from mer.errors import MerError
 from mer.learning.features import FeatureSet
 from mer.pretraining.pretrain import pretrain
 from mer.self_training.bundle import load_bundle
-from mer.self_training.regress import grouped_gain, regress
+from mer.self_training.regress import regress
 from mer.self_training.ridge import fit_ridge
 from mer.self_training.stacking import conformal_radius, decide_stack, learn_weights
+from mer.self_training.target_evidence import grouped_gain
 from mer.self_training.train import train
 
 RNG = np.random.default_rng(0)
