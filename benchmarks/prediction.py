@@ -118,7 +118,7 @@ def stages_rows(run: Path, bundle: Path, sources: Sequence[Source]) -> Rows:
     clips = pd.read_parquet(run / "data/clips.parquet").iloc[: len(sources)]
     told = pd.read_parquet(run / "data/predictions.parquet").set_index("clip_id")
     tables = {
-        name: read_utterances(run / f"data/features/{name}/utterance.parquet") for name in classifier.view.standardisers
+        name: read_utterances(run / f"data/features/{name}/utterance.parquet") for name in classifier.standardisation.standardisers
     }
     places = {name: {clip: row for row, clip in enumerate(table.clip_ids)} for name, table in tables.items()}
     found: dict[str, Mapping[str, float]] = {}
