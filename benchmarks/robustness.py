@@ -76,7 +76,8 @@ def picture(rows: pd.DataFrame, trainings: Sequence[str]) -> str:
             y = HEIGHT * (1 - share)
             parts.append(f'<path d="M0 {y:.1f}H{WIDTH}" stroke="#8c959f" stroke-opacity=".4"/>')
             parts.append(f'<text x="-6" y="{y + 4:.1f}" text-anchor="end">{share:g}</text>')
-        at = [WIDTH * (0.06 + 0.88 * i / max(1, len(levels) - 1)) for i in range(len(levels))]
+        span = levels[-1] - levels[0] or 1
+        at = [WIDTH * (0.06 + 0.88 * (level - levels[0]) / span) for level in levels]
         for x, level in zip(at, levels, strict=True):
             parts.append(f'<text x="{x:.1f}" y="{HEIGHT + 16}" text-anchor="middle">{level:g}</text>')
         for name in trainings:

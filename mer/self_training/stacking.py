@@ -71,7 +71,9 @@ def decide_stack(
         prior: [E], the weights to be drawn to; they stay where none are `learned`.
         learned: whether to learn weights.
         calibrate: whether to fit slope and offset, drawn to 1 and 0.
-        prior_clips: how many clips the priors count for; where clips come in groups, many of these.
+        prior_clips: how many clips the priors count for, if nothing is explained; where clips come in groups, many of
+            these. As in any Gaussian model, clips that lie closer to the prior's prediction say more: priors count
+            for as many clips as the share of the variance that it leaves.
         coverage: share of clips whose value the interval is to cover.
     """
     start = prior / prior.sum()
@@ -82,13 +84,22 @@ def decide_stack(
     for k in range(targets):
         known = ~np.isnan(values[:, k])
         x, y = at[:, known, k].T, values[known, k]  # [m, E], [m]
-        weights[:, k] = learn_weights(x, y, start, prior_clips) if learned and len(y) else start
+        own_prior = prior_clips * _unexplained(x @ start, y)
+        weights[:, k] = learn_weights(x, y, start, own_prior) if learned and len(y) else start
         combined = x @ weights[:, k]
         if calibrate and len(y):
-            slope[k], offset[k] = _calibrated(combined, y, prior_clips)
+            slope[k], offset[k] = _calibrated(combined, y, own_prior)
         radius.append(conformal_radius(np.abs(y - (slope[k] * combined + offset[k])), coverage))
     parts = (torch.from_numpy(np.asarray(part)).float() for part in (weights, start, slope, offset, radius))
     return Stack(*parts)
+
+
+def _unexplained(predicted: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    """Mean squared error on values of unit variance, 1 at most, and no less than `LEAST`."""
+    return float(np.clip(np.square(y - predicted).mean(), LEAST, 1.0)) if len(y) else 1.0
+
+
+LEAST = 1e-3
 
 
 def learn_weights(

@@ -70,6 +70,19 @@ def test_stacking_finds_the_better_expert_and_stays_at_the_prior_without_evidenc
     np.testing.assert_allclose(learn_weights(x[:0], y[:0], even, 10), even)
 
 
+@pytest.mark.parametrize(("noise", "least", "most"), [(0.1, 0.7, 1.0), (3.0, 0.5, 0.6)])
+def test_priors_give_way_to_evidence_that_leaves_little_unexplained(noise, least, most):
+    """A good expert and a poorer one: the less noise, the more 40 clips tell them apart."""
+    rng = np.random.default_rng(4)
+    signal = rng.normal(size=40)
+    y = (signal + noise * rng.normal(size=40)) / np.hypot(1, noise)
+    good, poor = (signal + share * rng.normal(size=40) for share in (0.0, 0.3))
+    experts = torch.from_numpy(np.stack([good, poor])[..., None] / np.hypot(1, noise)).float()
+    options = {"learned": True, "calibrate": False, "prior_clips": 40.0, "coverage": 0.9}
+    stack = decide_stack(experts, torch.ones(2, 40, dtype=torch.bool), y[:, None], np.ones(2), **options)
+    assert least <= float(stack.weights[0, 0]) <= most
+
+
 def test_an_expert_that_sees_nothing_of_a_clip_does_not_move_its_prediction():
     predicted = torch.tensor([[[1.0], [1.0]], [[9.0], [9.0]]])  # [E, N, K]
     present = torch.tensor([[True, True], [True, False]])
