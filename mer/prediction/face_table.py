@@ -15,7 +15,7 @@ from mer.prediction.faces import Face, predict_faces
 from mer.prediction.finished import Finished
 from mer.prediction.forms import csv_bytes, line_bytes, parquet_bytes
 from mer.prediction.many import identity
-from mer.prediction.naming import check_folder
+from mer.prediction.naming import check_outs
 from mer.prediction.predictor import Predictor
 from mer.prediction.source import Source
 from mer.prediction.tables import PART
@@ -32,7 +32,7 @@ def faces_to_table(
         MerError: the ending names no table, or a file cannot be written.
     """
     row = row_of(out)
-    check_folder(out.parent)
+    check_outs([out])
     part, rows = out.with_name(out.name + PART), list[dict[str, Any]]()
     with Finished(part, "faces", identity(predictor.folder), out.suffix.lower()) as finished:
         for source in sources:

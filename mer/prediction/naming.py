@@ -37,8 +37,7 @@ def names_of(outs: Sequence[Path], sources: Sequence[Source]) -> list[list[Path]
                 both = f"{taken[place].path} and {source.path}" if taken[place] != source else f"{source.path}, twice,"
                 raise MerError(f"--out: {both} would write {path}; use {{folder}}, or {{file}} with its ending")
             taken[place] = source
-    for folder in dict.fromkeys(path.parent for paths in found for path in paths):
-        check_folder(folder)
+    check_outs([path for paths in found for path in paths])
     return found
 
 
@@ -52,18 +51,22 @@ def notes_of(out: Path) -> Path:
     return Path(os.path.dirname(PART.split(str(out))[0])) / NOTES
 
 
-def check_folder(folder: Path) -> None:
-    """See that files can be written in a folder, before the work is done that would be lost.
+def check_outs(paths: Sequence[Path]) -> None:
+    """See that files can be written, before the work is done that would be lost.
 
     Raises:
-        MerError: they cannot.
+        MerError: one cannot.
     """
-    probe = folder / f".mer-{os.getpid()}"
-    try:
-        probe.write_bytes(b"")
-        probe.unlink()
-    except OSError as error:
-        raise MerError(f"--out: no file can be written in {folder}: {os.strerror(error.errno or 0)}") from None
+    for path in paths:
+        if path.is_dir():
+            raise MerError(f"--out {path}: this is a folder")
+    for folder in dict.fromkeys(path.parent for path in paths):
+        probe = folder / f".mer-{os.getpid()}"
+        try:
+            probe.write_bytes(b"")
+            probe.unlink()
+        except OSError as error:
+            raise MerError(f"--out: no file can be written in {folder}: {os.strerror(error.errno or 0)}") from None
 
 
 def _filled(out: Path, source: Source) -> Path:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+import h11
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from mer.errors import MerError
 from mer.serve.app import make_app
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 
 IDLE_SECONDS = 15
 """That a connection without a request is kept."""
+HEAD_SECONDS = 15
+"""That a client may take to say what it wants."""
 GRACE_SECONDS = 10
 """For answers under way when the server ends."""
 BACKLOG = 128
@@ -33,6 +38,38 @@ def listen(predictor: Predictor, limits: Limits, host: str, port: int, token: st
     taken = bind(host, port)
     app = make_app(predictor, limits, token)
     server_of(app, limits, address(host, taken.getsockname()[1], token)).run(sockets=[taken])
+
+
+class Impatient(H11Protocol):  # type: ignore[misc]
+    """HTTP that ends a connection whose request does not come.
+
+    Uvicorn itself waits for ever: as many such connections as it takes at once would shut everybody else out.
+    """
+
+    late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._stop()
+
+    def _watch(self) -> None:
+        if self.conn.their_state is not h11.IDLE:
+            self._stop()
+        elif self.late is None:
+            self.late = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+
+    def _stop(self) -> None:
+        if self.late is not None:
+            self.late.cancel()
+            self.late = None
 
 
 class Announcing(uvicorn.Server):
@@ -50,6 +87,7 @@ def server_of(app: FastAPI, limits: Limits, said: str = "") -> uvicorn.Server:
     """An HTTP server of an app; `run` blocks until `should_exit`. `said` is printed once it listens."""
     config = uvicorn.Config(
         app,
+        http=Impatient,
         log_level="warning",
         access_log=False,
         server_header=False,

@@ -171,6 +171,8 @@ def test_a_table_of_faces_that_was_ended_is_gone_on_with(
 
 
 def test_a_table_of_faces_that_cannot_be_written_is_told_before_any_work(bundle: Path, tmp_path: Path) -> None:
-    for out, told in ((tmp_path / "no/a.csv", "no file can be written in"), (tmp_path / "a.srt", "the ending of")):
+    (tmp_path / "b.csv").mkdir()
+    for name, told in (("no/a.csv", "no file can be written"), ("a.srt", "the ending of"), ("b.csv", "is a folder")):
+        out = tmp_path / name
         with pytest.raises(MerError, match=told):
             next(faces_to_table(Predictor(bundle), [Source("a.mp4", "a.mp4")], out))

@@ -130,12 +130,14 @@ def test_names_are_filled_in_with_what_a_film_is_called(tmp_path: Path, monkeypa
         (["{name}.srt", "a.srt"], ["a.mp4"], "a.mp4, twice, would write a.srt"),
         (["no/such/{name}.srt"], ["a.mp4"], "no file can be written in no/such"),
         (["{name}.csv"], ["a.csv"], "this is a film that is predicted"),
+        (["{name}.csv"], ["folder.mp4"], "--out folder.csv: this is a folder"),
     ],
 )
 def test_names_that_are_no_good_are_told_before_any_work(
     outs: list[str], films_: list[str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.csv").mkdir()
     with pytest.raises(MerError) as raised:
         names_of([Path(out) for out in outs], sources(*films_))
     assert told in str(raised.value)

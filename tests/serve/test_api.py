@@ -14,6 +14,7 @@ import pytest
 
 from mer import load_bundle
 from mer.prediction.source import Source
+from mer.serve import listen
 from mer.serve.answer import display_name
 from mer.serve.app import API
 from mer.serve.limits import Limits
@@ -184,6 +185,40 @@ def test_a_slow_upload_ends(bundle):
         assert line.recv(1000).startswith(b"HTTP/1.1 408")
         assert not running.left()
         assert running.idle()
+
+
+HEAD = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
+
+
+@pytest.mark.parametrize("sent", [b"", HEAD, HEAD + b"\r\n" + HEAD], ids=["nothing", "a part", "a second one in part"])
+def test_connections_whose_request_does_not_come_are_ended(bundle, monkeypatch, sent):
+    """More of them than the server takes at once, each saying a little more all the time, shut nobody out for long."""
+    monkeypatch.setattr(listen, "HEAD_SECONDS", 1)
+    monkeypatch.setattr(listen, "BACKLOG", 8)
+    with serving(bundle, Limits(at_once=1, queue=1)) as running:
+        lines = [socket.create_connection(("127.0.0.1", running.port)) for _ in range(12)]
+        for line in lines:
+            line.sendall(sent)
+        end = time.monotonic() + 30
+        while lines and time.monotonic() < end:
+            lines = [line for line in lines if not ended(line, b"X-More: 1\r\n" if sent else b"")]
+        assert not lines
+        assert running.ask("/health").status == 200
+
+
+def ended(line: socket.socket, more: bytes) -> bool:
+    """Whether a connection is at its end; else `more` is said on it, and what is answered is read."""
+    line.settimeout(0.05)
+    try:
+        line.sendall(more)
+        over = line.recv(1000) == b""
+    except TimeoutError:
+        return False
+    except OSError:
+        over = True
+    if over:
+        line.close()
+    return over
 
 
 def test_a_client_that_goes_away_while_it_sends_leaves_nothing(running):
