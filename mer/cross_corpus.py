@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mer.errors import MerError
 from mer.evaluation.cross_corpus import judge, judged_clips
-from mer.extraction.elsewhere import decoded, encoded, tolerant
+from mer.extraction.elsewhere import decoded, encoded, frames_of, tolerant
 from mer.extraction.sources import file_digests
 from mer.layouts import read_corpus
 from mer.params import CorpusParams, EvaluateParams
@@ -54,18 +54,21 @@ def evaluate_elsewhere(
     with tempfile.TemporaryDirectory(prefix="mer-evaluate-") as scratch:
         media = decoded(clips, Path(corpus.root), made.params, Path(scratch))
         tables = encoded(media, texts, made, views, folder)
-    features = {name: table.embeddings for name, table in tables.items()}
-    present = {name: table.ok for name, table in tables.items()}
-    groups = rows["group"].astype(object).where(rows["group"].notna(), None).to_numpy(dtype=object)
-    probabilities = bundle.predict(features, present, groups)
-    numbers = bundle.estimate(features, present, groups).columns(known)
-    scores = judge(judged, probabilities, numbers, bundle.classes, trained_shares(bundle), EvaluateParams())
+        features = {name: table.embeddings for name, table in tables.items()}
+        present = {name: table.ok for name, table in tables.items()}
+        groups = rows["group"].astype(object).where(rows["group"].notna(), None).to_numpy(dtype=object)
+        own = (features, present, groups, frames_of(media, bundle.standardisation.frames))
+        probabilities = bundle.predict(*own)
+        numbers = bundle.estimate(*own).columns(known)
+    chosen = bundle.choose(probabilities) if bundle.classes else None
+    shares = trained_shares(bundle)
+    scores = judge(judged, probabilities, numbers, bundle.classes, shares, EvaluateParams(), chosen)
     nothing = int((~np.stack(list(present.values())).any(axis=0)).sum())
     if nothing:
         scores["nothing_to_go_by"] = nothing
     table = rows[["clip_id", "group", "actual"]].assign(
         **{f"p_{name}": probabilities[:, c] for c, name in enumerate(bundle.classes)},
-        predicted=np.array(bundle.classes, object)[probabilities.argmax(axis=1)] if bundle.classes else None,
+        predicted=None if chosen is None else np.array(bundle.classes, object)[chosen],
         **numbers,
     )
     return scores, table

@@ -12,7 +12,8 @@ from mer.stage import run, write_curve
 
 def main(params: Params) -> None:
     Path("data/models").mkdir(parents=True, exist_ok=True)
-    pretrained = pretrain(read_unlabeled_features(params.model.modalities), params)
+    features = read_unlabeled_features(params.model.modalities, frames=params.model.reads_frames)
+    pretrained = pretrain(features, params)
     pretrained.save("data/models/pretrained.safetensors")
     write_curve("metrics/plots/pretrain.csv", pd.DataFrame(pretrained.curve))
 

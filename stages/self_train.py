@@ -11,7 +11,7 @@ from mer.stage import run, write_curve
 
 def main(params: Params) -> None:
     pretrained = load_pretrained("data/models/pretrained.safetensors")
-    features = read_labeled_features(params.model.modalities)
+    features = read_labeled_features(params.model.modalities, frames=params.model.reads_frames)
     trained = train(features, pretrained, params)
     about = describe(params, features, trained.predictions)
     about["standardised"] = {what: str(ways) for what, ways in trained.standardised.items()}

@@ -1,4 +1,4 @@
-"""Stage split: the folds of the labeled split, into data/folds.parquet."""
+"""Stage split: the folds of the labeled split, and of unlabeled clips of the same groups, into data/folds.parquet."""
 
 from mer.clips import read_labels, write_folds
 from mer.clips.folds import LEAST, assign_folds
@@ -15,7 +15,7 @@ def split(params: Params) -> None:
         print(f"split: the corpus' own {own} folds are kept; corpus.folds and corpus.seed decide nothing")
     elif own:
         print(f"split: the corpus' own {own} folds are too few, at least {LEAST} are needed: others are dealt")
-    write_folds("data/folds.parquet", rows[rows["split"] == "labeled"])
+    write_folds("data/folds.parquet", rows[rows["fold"] >= 0])
 
 
 if __name__ == "__main__":

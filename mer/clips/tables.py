@@ -192,7 +192,7 @@ def write_folds(path: str | Path, rows: pd.DataFrame) -> None:
 
 
 def read_folds(path: str | Path) -> pd.DataFrame:
-    """Columns `clip_id, fold`, a row for each clip of the labeled split."""
+    """Columns `clip_id, fold`: the labeled split, and unlabeled clips of its groups."""
     return _read(path, FOLDS, "a table of folds").to_pandas()
 
 

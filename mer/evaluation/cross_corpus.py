@@ -86,6 +86,7 @@ def judge(
     classes: tuple[str, ...],
     trained: NDArray[np.float64],
     params: EvaluateParams,
+    chosen: NDArray[np.int64] | None = None,
 ) -> dict[str, Any]:
     """Scores as plain values of JSON.
 
@@ -95,12 +96,14 @@ def judge(
         classes: C names.
         trained: [C], the classes' shares in training.
         params: of the intervals.
+        chosen: the bundle's class of each clip, [N]; None takes the most probable one.
     """
     rows, found = judged.rows, dict[str, Any]()
     known = rows["actual"].notna().to_numpy()
     found["confidence_level"] = params.confidence
     if classes and known.any():
-        found |= _of_classes(rows[known], probabilities[known].astype(np.float64), classes, trained, params)
+        own = probabilities.argmax(axis=1) if chosen is None else chosen
+        found |= _of_classes(rows[known], probabilities[known].astype(np.float64), own[known], classes, trained, params)
     for name in targets_of(rows):
         own = rows[TARGET + name].notna().to_numpy()
         if f"t_{name}" in numbers and own.any():
@@ -123,16 +126,17 @@ ENDS = {"predicted": "", "low": "_low", "high": "_high"}
 def _of_classes(
     rows: pd.DataFrame,
     probabilities: NDArray[np.float64],
+    chosen: NDArray[np.int64],
     classes: tuple[str, ...],
     trained: NDArray[np.float64],
     params: EvaluateParams,
 ) -> dict[str, Any]:
     actual, names = rows["actual"].reset_index(drop=True), np.array(classes, object)
     groups = rows["group"].reset_index(drop=True) if rows["group"].notna().any() else None
-    predicted = pd.Series(names[probabilities.argmax(axis=1)])
+    predicted, confidence = pd.Series(names[chosen]), probabilities[np.arange(len(chosen)), chosen]
     shares = estimate_shares(probabilities, trained)
     corrected = pd.Series(names[adjusted(probabilities, trained, shares).argmax(axis=1)])
-    bins = calibration_bins(probabilities.max(axis=1), (actual == predicted).to_numpy(bool))
+    bins = calibration_bins(confidence, (actual == predicted).to_numpy(bool))
 
     def interval(guess: pd.Series, metric: Any) -> Interval:
         return bootstrap_interval(
@@ -159,7 +163,7 @@ def _of_classes(
     return found | {
         "chance": _round(chance(actual, predicted, classes)),
         "ece": _round(expected_calibration_error(bins)),
-        "mean_confidence": _round(float(probabilities.max(axis=1).mean())),
+        "mean_confidence": _round(float(confidence.mean())),
         "clips": len(rows),
         **({} if groups is None else {"groups": int(groups.nunique())}),
         "shares": {

@@ -91,7 +91,8 @@ def _join(labels: pd.DataFrame, predictions: pd.DataFrame, classes: tuple[str, .
     lost = joined.loc[joined["predicted"].isna(), "clip_id"]
     if len(lost):
         raise MerError(f"predictions: no prediction for clip '{lost.iloc[0]}', nor for {len(lost) - 1} others")
-    joined["confidence"] = joined[probabilities].max(axis=1)
+    own = joined["predicted"].map({name: place for place, name in enumerate(classes)}).to_numpy(np.int64)
+    joined["confidence"] = joined[probabilities].to_numpy(float)[np.arange(len(joined)), own]
     return joined[["clip_id", "group", "actual", "predicted", "confidence", *probabilities]]
 
 

@@ -5,7 +5,7 @@ The way is that of the stages, through the same shard cache; only the tables go 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from mer.extraction.transcripts import transcribe_corpus
 from mer.params import AudioParams, FaceParams, ImportParams, Params, TextParams
 from mer.provenance import Provenance
 from mer.store.manifest import read_manifest
-from mer.store.tables import UtteranceTable, read_utterances
+from mer.store.tables import FrameTensors, UtteranceTable, open_frames, read_utterances
 
 Texts = Mapping[str, str | None]
 
@@ -76,6 +76,15 @@ def encoded(
             encode_texts(name, texts_of, _text_encoder(view, folder / name), view, compute, place)
         made.check(name, read_manifest(place.manifest(name)).made)
     return {name: read_utterances(place.data / "features" / name / "utterance.parquet") for name in views}
+
+
+def frames_of(media: Media, views: Iterable[str]) -> dict[str, FrameTensors]:
+    """The frames of views that `encoded` made, mapped from the folder of the media's place.
+
+    Raises:
+        MerError: a view was extracted without frames.
+    """
+    return {name: open_frames(media.place.data / "features" / name / "frames.safetensors") for name in views}
 
 
 def tolerant(params: Params) -> Params:

@@ -82,12 +82,12 @@ def write_features(
         MerError: see `mer.extraction.per_clip.run_per_clip`.
     """
     name, params, dimensions = view.name, view.params, view.encoder.dimensions
-    out = place.data / "features" / name
+    out, blocks = place.data / "features" / name, getattr(view.encoder, "blocks", 1)
 
     def materialise(done: Done) -> Done:
         shutil.rmtree(out, ignore_errors=True)
         masked: Counter[str] = Counter()
-        write_utterances(out / "utterance.parquet", _utterances(done, dimensions, masked), dimensions)
+        write_utterances(out / "utterance.parquet", _utterances(done, dimensions, masked), dimensions, blocks)
         if params.frames:
             _write_frames(out / "frames.safetensors", done)
         if masked:

@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mer.clips import ClipTable
+    from mer.learning.frames import FrameFeatures
 
 # Tables are read with what is imported where they are read: who predicts has none, and pandas takes a second.
 
 
 class UtteranceFeatures(Protocol):
-    """What an utterance table offers: embeddings float32 [N, D] and `ok` bool [N], a row a clip."""
+    """What an utterance table offers: embeddings float32 [N, D] and `ok` bool [N], a row a clip; and maybe how many
+    `blocks` of an encoder they hold side by side."""
 
     @property
     def clip_ids(self) -> Sequence[str]: ...
@@ -39,12 +41,15 @@ class UtteranceFeatures(Protocol):
 class FeatureSet:
     """N clips with one vector a view.
 
-    `labels` (int64 [N], index into `classes`) and `folds` (int64 [N]) are -1 outside the labeled split, whatever the
-    corpus knows: no other label ever gets in. `groups` holds None where the group is unknown. `features` are float32
+    `labels` (int64 [N], index into `classes`) are -1 outside the labeled split, whatever the corpus knows: no other
+    label ever gets in. `folds` (int64 [N]) are -1 for test clips, and for unlabeled ones of no group that has labels.
+    `groups` holds None where the group is unknown. `features` are float32
     [N, D] a view, in the order of their modalities (audio, face, text), not standardised; `present` bool [N] says where
     the view exists. `modality` says whose each view is; one that it leaves out is called as its modality.
     `targets` are numbers to be predicted, float64 [N], not a number where unknown; `soft` float32 [N, C] shares of
     votes, the label's own where a clip has no votes. Both tell nothing outside the labeled split, as labels do not.
+    `frames` are those of views whose frames are to be read; they lie in files. `blocks` says how many of an encoder's
+    blocks a view holds side by side, where these are to be weighted.
     """
 
     clip_ids: NDArray[np.object_]
@@ -58,6 +63,8 @@ class FeatureSet:
     modality: Mapping[str, str] = field(default_factory=dict)
     targets: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     soft: NDArray[np.float32] | None = None
+    frames: Mapping[str, FrameFeatures] = field(default_factory=dict)
+    blocks: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.clip_ids)
@@ -96,33 +103,63 @@ class FeatureSet:
             self,
             features={name: self.features[name] for name in names},
             present={name: self.present[name] for name in names},
+            frames={name: self.frames[name] for name in names if name in self.frames},
+            blocks={name: self.blocks[name] for name in names if name in self.blocks},
         )
 
 
-def read_unlabeled_features(modalities: Sequence[str], data: Path = Path("data")) -> FeatureSet:
-    """Features of all clips with their splits and groups, and without a label: what pretraining may see."""
+def read_unlabeled_features(
+    modalities: Sequence[str], data: Path = Path("data"), *, frames: bool = False
+) -> FeatureSet:
+    """Features of all clips with their splits and groups, and without a label: what pretraining may see; with the
+    `frames` of views that have them.
+
+    Raises:
+        MerError: frames are asked for, and no view has any; or see `build_feature_set`.
+    """
     from mer.clips import ClipTable, read_groups, read_splits
 
     rows = read_splits(data / "splits.parquet").merge(read_groups(data / "groups.parquet"), on="clip_id", how="left")
-    return _read(ClipTable(rows.assign(label=None, fold=None), ()), modalities, data)
+    return _read(ClipTable(rows.assign(label=None, fold=None), ()), modalities, data, frames)
 
 
-def read_labeled_features(modalities: Sequence[str], data: Path = Path("data")) -> FeatureSet:
-    """Features of all clips, with labels and folds of the labeled split."""
+def read_labeled_features(modalities: Sequence[str], data: Path = Path("data"), *, frames: bool = False) -> FeatureSet:
+    """The same, with labels of the labeled split, and folds."""
     from mer.clips import read_folds, read_labels
 
     labels = read_labels(data / "labels.parquet")
     rows = labels.rows.merge(read_folds(data / "folds.parquet"), on="clip_id", how="left")
-    return _read(replace(labels, rows=rows), modalities, data)
+    return _read(replace(labels, rows=rows), modalities, data, frames)
 
 
-def _read(clips: ClipTable, modalities: Sequence[str], data: Path) -> FeatureSet:
+def _read(clips: ClipTable, modalities: Sequence[str], data: Path, frames: bool) -> FeatureSet:
     """The views of the modalities, as the `needed` stage lists them."""
     from mer.store.tables import read_utterances
 
     views = {name: of for name, of in read_view_list(data / "needed").items() if of in modalities}
     tables = {name: read_utterances(data / "features" / name / "utterance.parquet") for name in views}
-    return build_feature_set(clips, tables, views)
+    found = build_feature_set(clips, tables, views)
+    return replace(found, frames=_read_frames(views, found, data)) if frames else found
+
+
+def _read_frames(views: Sequence[str] | Mapping[str, str], found: FeatureSet, data: Path) -> dict[str, FrameFeatures]:
+    """Maps the frames of the views that have them."""
+    from mer.store.tables import open_frames
+
+    paths = {name: data / "features" / name / "frames.safetensors" for name in views}
+    frames: dict[str, FrameFeatures] = {name: open_frames(path) for name, path in paths.items() if path.exists()}
+    if not frames:
+        raise MerError(
+            f"'model.frame_tokens': no view has frames (views: {', '.join(views)}); set 'views.NAME.frames' to true, "
+            "or 'model.frame_tokens' to 0"
+        )
+    for name, own in frames.items():
+        if len(own) != len(found):
+            raise MerError(
+                f"views.{name}: frames of {len(own)} clips, where the clip table has {len(found)}; run extract@{name} "
+                "again"
+            )
+    return frames
 
 
 def build_feature_set(
@@ -145,16 +182,18 @@ def build_feature_set(
     labeled = (rows["split"] == "labeled").to_numpy()
     index = {name: i for i, name in enumerate(clips.classes)}
     known = rows["label"].map(index).where(labeled).fillna(-1)
-    folds = rows["fold"].where(labeled).fillna(-1)
+    folds = rows["fold"].where(rows["split"] != "test").fillna(-1)
     targets = {
         name: rows[f"{TARGET}{name}"].where(labeled).to_numpy(np.float64, na_value=np.nan) for name in clips.targets
     }
     of = {name: name if modality is None else modality[name] for name in tables}
-    features, present = {}, {}
+    features, present, blocks = {}, {}, {}
     for name in sorted(tables, key=lambda view: MODALITIES.index(of[view])):
         _check_rows(name, clip_ids, tables[name])
         features[name] = np.asarray(tables[name].embeddings, np.float32)
         present[name] = np.asarray(tables[name].ok, bool)
+        if (number := getattr(tables[name], "blocks", 1)) > 1:
+            blocks[name] = number
     return FeatureSet(
         clip_ids=clip_ids,
         split=rows["split"].to_numpy(dtype=object),
@@ -167,6 +206,7 @@ def build_feature_set(
         modality=of,
         targets=targets,
         soft=_soft_labels(rows, clips.classes, known.to_numpy().astype(np.int64)),
+        blocks=blocks,
     )
 
 

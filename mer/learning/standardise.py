@@ -25,11 +25,12 @@ PRIOR_CLIPS = 4.0
 
 @dataclass(frozen=True)
 class Standardiser:
-    """Column statistics of one modality and, where it was wide, a rotation to its principal components.
+    """Column statistics of one modality and, where it was wide, a rotation to its principal components; those of L
+    blocks, side by side, share one.
 
-    `mean` and `scale` are [D], `basis` [D, P] or None; `within` [D], the deviation within groups of a column scaled to
-    unit variance, is None unless groups are standardised each for itself. A column that is constant or never a number
-    has scale zero and becomes zero; a missing number becomes the column's mean. `gain`, [1] or after whitening [P],
+    `mean` and `scale` are [D], `basis` [D / L, P] or None; `within` [D], the deviation within groups of a column scaled
+    to unit variance, is None unless groups are standardised each for itself. A column that is constant or never a
+    number has scale zero and becomes zero; a missing number becomes the column's mean. `gain`, [1] or a component,
     makes the mean variance of the columns that vary one: noise then weighs the same in every modality.
     `group_mean` and `group_scale` [G + 1, D] are the statistics of groups that were guessed; they stay those of
     training.
@@ -46,7 +47,9 @@ class Standardiser:
     @property
     def width(self) -> int:
         """Columns after standardising."""
-        return len(self.mean) if self.basis is None else self.basis.shape[1]
+        if self.basis is None:
+            return len(self.mean)
+        return len(self.mean) // len(self.basis) * self.basis.shape[1]
 
     def __call__(self, x: Array, present: Present, groups: Groups | None = None) -> Array:
         """Standardise [N, D] to [N, width]; absent rows are zero.
@@ -59,20 +62,21 @@ class Standardiser:
         """
         result = np.zeros((len(x), self.width), np.float32)
         for rows, z in self._columns(x, present, groups):
-            result[rows] = (z if self.basis is None else z @ self.basis) * self.gain
+            result[rows] = (z if self.basis is None else rotated(z, self.basis)) * self.gain
         return result
 
     def _columns(self, x: Array, present: Present, groups: Groups | None) -> Iterator[tuple[NDArray[np.int64], Array]]:
         """Rows of the present clips and their standardised columns, before the rotation, a chunk at a time."""
         shift = None if groups is None else self._group_statistics(x, present, groups)
         for rows in _chunks(np.flatnonzero(present)):
-            z = self._scaled(x[rows])
+            z = self.scaled(x[rows])
             if shift is not None and groups is not None:
                 mean, scale = shift
                 z = (z - mean[groups[rows]]) * scale[groups[rows]]
             yield rows, z
 
-    def _scaled(self, x: Array) -> Array:
+    def scaled(self, x: Array) -> Array:
+        """[N, D] with the columns' mean and deviation taken out; a missing number is the mean."""
         return np.nan_to_num((x - self.mean) * self.scale).astype(np.float32)
 
     def _group_statistics(self, x: Array, present: Present, groups: Groups) -> tuple[Array, Array]:
@@ -83,7 +87,7 @@ class Standardiser:
         mean, scale = np.zeros((number + 1, x.shape[1]), np.float32), np.ones((number + 1, x.shape[1]), np.float32)
         prior = PRIOR_CLIPS * (1 if self.within is None else self.within**2)
         for group in range(number):
-            z = self._scaled(x[present & (groups == group)])
+            z = self.scaled(x[present & (groups == group)])
             mean[group] = z.sum(axis=0) / (len(z) + PRIOR_CLIPS)
             variance = (((z - mean[group]) ** 2).sum(axis=0) + prior) / (len(z) + PRIOR_CLIPS)
             scale[group] = 1 / np.sqrt(np.maximum(variance, 1e-6))
@@ -98,6 +102,7 @@ def fit_standardiser(
     *,
     guessed: bool = False,
     whiten: bool = False,
+    blocks: int = 1,
 ) -> Standardiser:
     """Fit on the present rows of [N, D].
 
@@ -107,16 +112,37 @@ def fit_standardiser(
         groups: codes [N], -1 where unknown; each group is then standardised for itself.
         guessed: keep the groups' statistics, for clips that come later are told apart by these groups alone.
         whiten: give every principal component the same variance, instead of all of them together.
+        blocks: L; the columns are those of so many blocks of an encoder, side by side.
     """
-    fitted = _fit_columns(x, present)
+    fitted = fit_columns(x, present)
     if groups is not None:
         fitted = replace(fitted, within=_within(fitted, x, present, groups))
         if guessed:
             mean, scale = fitted._group_statistics(x, present, groups)
             fitted = replace(fitted, group_mean=mean, group_scale=scale)
-    rank = min(components, int(present.sum()), x.shape[1])
-    if rank and x.shape[1] > components:
-        fitted = replace(fitted, basis=_principal_components(fitted, x, present, groups, rank))
+    return fit_rotation(fitted, x, present, components, groups, whiten=whiten, blocks=blocks)
+
+
+def rotated(z: Array, basis: Array) -> Array:
+    """[n, L * D] in the basis [D, P] of each block: [n, L * P]."""
+    return z @ basis if z.shape[1] == len(basis) else (z.reshape(-1, len(basis)) @ basis).reshape(len(z), -1)
+
+
+def fit_rotation(
+    fitted: Standardiser,
+    x: Array,
+    present: Present,
+    components: int,
+    groups: Groups | None,
+    *,
+    whiten: bool,
+    blocks: int = 1,
+) -> Standardiser:
+    """`fitted` with the rotation that more than `components` columns need, and the gain; see `fit_standardiser`."""
+    width = x.shape[1] // blocks
+    rank = min(components, int(present.sum()), width)
+    if rank and width > components:
+        fitted = replace(fitted, basis=_principal_components(fitted, x, present, groups, rank, width))
     variance = np.square(fitted(x, present, groups)[present], dtype=np.float64).mean(axis=0) if present.any() else None
     if variance is None or not (variance > LEAST_VARIANCE).any():
         return fitted
@@ -126,7 +152,8 @@ def fit_standardiser(
     return replace(fitted, gain=gain.astype(np.float32))
 
 
-def _fit_columns(x: Array, present: Present) -> Standardiser:
+def fit_columns(x: Array, present: Present) -> Standardiser:
+    """Mean and deviation of each column over the present rows of [N, D]."""
     number, total, square = (np.zeros(x.shape[1]) for _ in range(3))
     for rows in _chunks(np.flatnonzero(present)):
         number += (~np.isnan(x[rows])).sum(axis=0)
@@ -144,26 +171,30 @@ def _within(fitted: Standardiser, x: Array, present: Present, groups: Groups) ->
     """Deviation [D] within groups of the scaled columns; a clip without a group counts as it stands."""
     square, number = np.zeros(x.shape[1]), 0
     for group in range(-1, int(groups.max(initial=-1)) + 1):
-        z = fitted._scaled(x[present & (groups == group)])
+        z = fitted.scaled(x[present & (groups == group)])
         if len(z):
             square += ((z - (z.mean(axis=0) if group >= 0 else 0)) ** 2).sum(axis=0, dtype=np.float64)
             number += len(z)
     return np.sqrt(square / max(number, 1)).astype(np.float32)
 
 
-def _principal_components(fitted: Standardiser, x: Array, present: Present, groups: Groups | None, rank: int) -> Array:
-    """The `rank` leading directions [D, rank] by subspace iteration (Halko et al. 2011, algorithm 4.4)."""
-    size = min(rank + 32, x.shape[1])
-    start = torch.randn(x.shape[1], size, generator=torch.Generator().manual_seed(0))
+def _principal_components(
+    fitted: Standardiser, x: Array, present: Present, groups: Groups | None, rank: int, width: int
+) -> Array:
+    """The `rank` leading directions [D, rank] by subspace iteration (Halko et al. 2011, algorithm 4.4); blocks of
+    `width` columns are as many rows."""
+    size = min(rank + 32, width)
+    start = torch.randn(width, size, generator=torch.Generator().manual_seed(0))
     basis = torch.linalg.qr(start).Q  # [D, size]
     for _ in range(4):
         image = torch.zeros_like(basis)
         for _, z in fitted._columns(x, present, groups):
+            z = z.reshape(-1, width)
             image += torch.from_numpy(z).T @ (torch.from_numpy(z) @ basis)
         basis = torch.linalg.qr(image).Q
     covariance = torch.zeros(size, size)
     for _, z in fitted._columns(x, present, groups):
-        projected = torch.from_numpy(z) @ basis
+        projected = torch.from_numpy(z.reshape(-1, width)) @ basis
         covariance += projected.T @ projected
     vectors = torch.linalg.eigh(covariance).eigenvectors.flip(-1)[:, :rank]
     return np.ascontiguousarray((basis @ vectors).numpy())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from mer.model.encoder import Frames
 from mer.model.mrccl import Encoders
 from mer.model.nt_xent import nt_xent
 from mer.model.sigmoid_pairwise import sigmoid_pairwise
@@ -59,12 +61,18 @@ class CombinatorialContrast(nn.Module):
         self.log_temperature = nn.Parameter(torch.full((terms,), temperature).log(), requires_grad=learn_temperature)
         self.bias = nn.Parameter(torch.full((terms,), -10.0), requires_grad=objective == "sigmoid")
 
-    def forward(self, encoders: Encoders, features: list[Tensor], noisy: list[Tensor], present: Tensor) -> Tensor:
+    def forward(
+        self,
+        encoders: Encoders,
+        features: Sequence[Tensor | Frames],
+        noisy: Sequence[Tensor | Frames],
+        present: Tensor,
+    ) -> Tensor:
         """Each term's loss.
 
         Args:
             encoders: gives F-hat and H.
-            features, noisy: [B, D_v] a view: F and N.
+            features, noisy: [B, D_v], or frames, a view: F and N.
             present: bool [B, V]; a modality none of whose views is there takes no part in its terms, a concatenation
                 needs all its parts.
 

@@ -3,38 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from mer.model.encoder import InvariantEncoder, ModalityEncoder
+from mer.model.blocks import BlockWeights
+from mer.model.encoder import Frames, InvariantEncoder, ModalityEncoder
 from mer.model.views import Views, presence
 
 
 class Encoders(nn.Module):
-    """F to F-hat (modality encoders) and F-hat to H (the shared invariant encoder): what pretraining trains."""
+    """F to F-hat (modality encoders) and F-hat to H (the shared invariant encoder): what pretraining trains.
 
-    def __init__(self, views: Views, width: int, blocks: int, heads: int) -> None:
+    Of views that have frames these go in, pooled to `tokens` tokens, in place of the vector.
+    """
+
+    def __init__(self, views: Views, width: int, blocks: int, heads: int, tokens: int = 1) -> None:
         super().__init__()
         self.views = views
         self.modalities = views.modalities
         columns = list(views.widths.values())
+        frames = [views.frames.get(name) for name in views.names]
         self.modality = nn.ModuleList(
-            ModalityEncoder([columns[place] for place in places], width, blocks, heads)
+            ModalityEncoder(
+                [columns[place] for place in places],
+                width,
+                blocks,
+                heads,
+                [frames[place] for place in places],
+                tokens,
+                {i: views.mixed[place] for i, place in enumerate(places) if place in views.mixed},
+            )
             for places in views.by_modality.values()
         )
         self.invariant = InvariantEncoder(width)
 
-    def hat(self, features: Sequence[Tensor], present: Tensor) -> Tensor:
-        """F-hat [M, B, W] of [B, D_v] a view and present bool [B, V]: the tokens of absent views are masked."""
+    def hat(self, features: Sequence[Tensor | Frames], present: Tensor) -> Tensor:
+        """F-hat [M, B, W] of [B, D_v], or frames, a view and present bool [B, V]: tokens of absent views are masked."""
         found = []
-        for encoder, places in zip(self.modality, self.views.by_modality.values(), strict=True):
-            own = [features[place] for place in places]
-            found.append(encoder(own, None if len(own) == 1 else present[:, places]))
+        for module, places in zip(self.modality, self.views.by_modality.values(), strict=True):
+            own, encoder = [features[place] for place in places], cast(ModalityEncoder, module)
+            found.append(encoder(own, encoder.token_mask(own, present[:, places])))
         return torch.stack(found)
 
-    def forward(self, features: Sequence[Tensor], present: Tensor) -> Tensor:
-        """[B, D_v] a view and present bool [B, V] -> H [M, B, W]."""
+    def forward(self, features: Sequence[Tensor | Frames], present: Tensor) -> Tensor:
+        """[B, D_v], or frames, a view and present bool [B, V] -> H [M, B, W]."""
         return self.invariant(self.hat(features, present))
 
 
@@ -73,7 +87,8 @@ class Heads(nn.Module):
 
 
 class LinearHeads(nn.Module):
-    """A linear classifier on the features of each modality, of each view where it has several, and one on all of them.
+    """A linear classifier on the features of each modality, of each view where it has several, and one on all of them;
+    where an encoder's blocks are weighted, the weights are the member's own.
 
     Written on trailing axes, as `Heads`. Weights start at zero, as those of a regression.
     """
@@ -81,18 +96,27 @@ class LinearHeads(nn.Module):
     def __init__(self, views: Views, classes: int) -> None:
         super().__init__()
         self.views, self.sees = views, list(views.linear_parts.values())
-        columns = list(views.widths.values())
+        columns = [width // views.mixed.get(place, 1) for place, width in enumerate(views.widths.values())]
+        self.mix = nn.ModuleDict({str(place): BlockWeights(blocks) for place, blocks in views.mixed.items()})
         shapes = [sum(columns[place] for place in places) for places in self.sees]
         self.weights = nn.ParameterList(nn.Parameter(torch.zeros(width, classes)) for width in shapes)
         self.biases = nn.ParameterList(nn.Parameter(torch.zeros(1, classes)) for _ in shapes)
 
     def forward(self, features: Sequence[Tensor], present: Tensor, keep: Tensor | None = None) -> Tensor:
         """[..., B, D_v] a view, zero where absent -> [..., B, heads, C]; `present` and `keep` are not needed."""
-        heads = []
+        features, heads = self._mixed(features), []
         for places, weight, bias in zip(self.sees, self.weights, self.biases, strict=True):
             own = [features[place] for place in places]
             heads.append((own[0] if len(own) == 1 else torch.cat(own, dim=-1)) @ weight + bias)
         return torch.stack(heads, dim=-2)
+
+    def _mixed(self, features: Sequence[Tensor]) -> Sequence[Tensor]:
+        """[..., B, D_v] a view with blocks weighted: members see the same clips differently then."""
+        if not len(self.mix):
+            return features
+        found = [self.mix[str(i)](x) if str(i) in self.mix else x for i, x in enumerate(features)]
+        shape = torch.broadcast_shapes(*(x.shape[:-1] for x in found))
+        return [x.expand(*shape, x.shape[-1]) for x in found]
 
 
 class Direct(nn.Module):

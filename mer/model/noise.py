@@ -41,16 +41,19 @@ def add_noise(x: Tensor, alpha: Tensor, kind: NoiseKind, generator: torch.Genera
     """A noisy copy of each row, its step t drawn per sample.
 
     Args:
-        x: [B, D], standardised features.
+        x: [B, D], standardised features, or [B, T, D], frames: those of a clip share e, for T noises of their own would
+            average out.
         alpha: [steps], from `alpha_bar`.
         kind: `gaussian` draws e from a standard normal; `impulse` hits a tenth of the features with +-sqrt(10),
             which has the same variance.
         generator: where the steps and e come from.
 
     Returns:
-        [B, D].
+        As `x`.
     """
-    kept, noise = noise_parts((len(x), x.shape[1]), alpha, kind, generator)
+    kept, noise = noise_parts((len(x), x.shape[-1]), alpha, kind, generator)
+    if x.dim() == 3:
+        kept, noise = kept[:, None], noise[:, None]
     return kept.to(x) * x + noise.to(x)
 
 

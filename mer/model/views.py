@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
@@ -15,7 +15,9 @@ Parts = dict[str, list[int]]
 
 @dataclass(frozen=True)
 class Views:
-    """V views in order, those of a modality side by side: `widths` are their columns, `modality` says whose they are.
+    """V views in order, those of a modality side by side: `widths` are their columns, `modality` says whose they are,
+    `frames` are the columns of a frame of the views whose frames encoders read in place of the vector; `blocks` says of
+    how many blocks' vectors, side by side, a view's columns are, where these are to be weighted.
 
     >>> views = Views({"hubert": 8, "whisper": 4, "text": 6}, {"hubert": "audio", "whisper": "audio", "text": "text"})
     >>> views.by_modality
@@ -26,6 +28,8 @@ class Views:
 
     widths: Mapping[str, int]
     modality: Mapping[str, str]
+    frames: Mapping[str, int] = field(default_factory=dict)
+    blocks: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.widths)
@@ -47,6 +51,11 @@ class Views:
     def modalities(self) -> tuple[str, ...]:
         """Names of the modalities, in order."""
         return tuple(self.by_modality)
+
+    @cached_property
+    def mixed(self) -> dict[int, int]:
+        """The places of views whose blocks are weighted, and how many blocks they have."""
+        return {place: self.blocks[name] for place, name in enumerate(self.widths) if name in self.blocks}
 
     @property
     def all(self) -> list[int]:

@@ -89,6 +89,11 @@ class Params(Section):
                 f"model.modalities: no view has the modality {lacking[0]} (views: "
                 f"{', '.join(f'{name} ({view.modality})' for name, view in self.views.items())})"
             )
+        if self.model.reads_frames and self.self_train.encoder_learning_rate:
+            raise ValueError(
+                "self_train.encoder_learning_rate: encoders that read frames stay as pretrained; set it to 0, or "
+                "model.frame_tokens to 0"
+            )
         model = self.model.model_copy(update={"modalities": self.model.modalities or found})
         object.__setattr__(self, "model", model)
         return self

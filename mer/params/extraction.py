@@ -45,10 +45,11 @@ class AudioParams(StepSection):
     modality: Literal["audio"] = "audio"
     model: str = "sample/hubert"
     """Hugging Face folder or fairseq `.pt` of a speech encoder."""
-    layers: Annotated[tuple[int, ...], Field(min_length=1)] = (-4, -3, -2, -1)
-    """Transformer blocks whose outputs are used: 0 is the first, -1 the last."""
-    combine: Literal["sum", "concatenate"] = "sum"
-    """Sum of these blocks, as published, or all of them side by side."""
+    layers: Literal["all"] | Annotated[tuple[int, ...], Field(min_length=1)] = (-4, -3, -2, -1)
+    """Transformer blocks whose outputs are used: 0 is the first, -1 the last; or `all`."""
+    combine: Literal["sum", "concatenate", "weighted"] = "sum"
+    """Sum of these blocks, as published; all of them side by side; or each kept, for the model to learn how much of
+    which it sums (SUPERB)."""
     pooling: Literal["mean", "mean_std"] = "mean"
     window_seconds: Annotated[float, Field(ge=1.0)] = 30.0
     """A longer clip is encoded in windows of this length and stitched."""
@@ -68,6 +69,8 @@ class AudioParams(StepSection):
     def _overlap_is_shorter(self) -> AudioParams:
         if self.overlap_seconds >= self.window_seconds:
             raise ValueError(f"overlap_seconds must be below window_seconds ({self.window_seconds})")
+        if self.combine == "weighted" and self.frames:
+            raise ValueError("combine weighted keeps vectors of whole clips alone; set frames to false, or take sum")
         return self
 
 

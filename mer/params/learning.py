@@ -34,6 +34,11 @@ class ModelParams(Section):
     """Attention heads; must divide `width`."""
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.3
     """Share of the encoded features hidden from the classifiers in training."""
+    frame_tokens: Annotated[int, Field(ge=0)] = 0
+    """Tokens that attention pooling over time makes of each view's frames, where it has them (`views.NAME.frames`), in
+    place of its vector; 0 reads vectors only. Linear experts always do."""
+    most_frames: Count = 128
+    """Frames of a clip that attention looks at; those of a longer one are averaged over as many equal parts."""
     view_dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Share of a clip's views hidden from the model in training, where another one of the modality is there."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -41,6 +46,11 @@ class ModelParams(Section):
     threads: Annotated[int, Field(ge=0)] = 2
     """Threads on a CPU. Self-training trains members side by side, whatever their number gives the same; pretraining of
     10,000 clips or more shares its sums among them, and rounds differently with another number. 0 takes one a core."""
+
+    @property
+    def reads_frames(self) -> bool:
+        """Whether encoders look at frames: only MR-CCL has encoders that could."""
+        return self.kind == "mrccl" and self.frame_tokens > 0
 
     @field_validator("modalities", mode="before")
     @classmethod
@@ -175,6 +185,10 @@ class SelfTrainParams(Section):
     """Share of clips whose target is to lie within the interval that is predicted with it."""
     calibrate: bool = True
     """Fit how sure each expert, and the vote, may be on clips that they never saw; else they vote as they are."""
+    posthoc_adjustment: Fraction = 0.0
+    """Post-hoc logit adjustment (Menon et al. 2021): the class that is chosen has the highest p / share^this, with the
+    shares that calibration believes. 0 takes the most probable one, best for accuracy; 1 the one that is likelier than
+    usual, best for balanced accuracy; weighted-F1 lies between. Probabilities stay as they are."""
     modality_dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Share of a batch's modalities that training hides from members, so that they can do without; never all of a
     clip."""

@@ -47,6 +47,8 @@ LIMITS: dict[str, tuple[float, float]] = {
     "model.width": (1, 16_384),
     "model.blocks": (0, 100),
     "model.heads": (1, 1024),
+    "model.frame_tokens": (0, 64),
+    "model.most_frames": (1, 4096),
     "model.threads": (0, 1024),
     "pretrain.epochs": (0, 100_000),
     "pretrain.batch_size": (2, 2**17),

@@ -53,7 +53,7 @@ class Classifier(nn.Module):
             _standardised(fitted, x, present[:, i], codes)
             for i, (x, fitted) in enumerate(zip(features, way.standardisers.values(), strict=True))
         ]
-        return self._vote(Inputs(standardised, present))
+        return self._vote(Inputs(standardised, present, {}, way.views.mixed))
 
     def _vote(self, inputs: Inputs) -> Tensor:
         bundle, views = self.bundle, self.bundle.standardisation.views
@@ -76,7 +76,8 @@ def _standardised(fitted: Standardiser, x: Tensor, present: Tensor, codes: Tenso
     elif codes is not None:
         z = _within_groups(fitted, z, present, codes)
     if fitted.basis is not None:
-        z = z @ torch.from_numpy(fitted.basis)
+        basis = torch.from_numpy(fitted.basis)
+        z = z @ basis if z.shape[1] == len(basis) else (z.unflatten(1, (-1, len(basis))) @ basis).flatten(1)
     return torch.where(present[:, None], z * torch.from_numpy(fitted.gain), 0.0)
 
 
@@ -93,11 +94,18 @@ def _within_groups(fitted: Standardiser, z: Tensor, present: Tensor, codes: Tens
 
 def export_onnx(bundle: Bundle, out: str | Path) -> None:
     """Write the classifier; inputs are named by view, `present` and `group`, the output `probabilities`. The names
-    of classes and views stand in the file's metadata.
+    of classes and views stand in the file's metadata, and `factors` by which probabilities are multiplied before the
+    class is chosen (`Vote.choose`).
 
     Raises:
-        MerError: the bundle has no classes, or the package for it is missing.
+        MerError: the bundle has no classes, or its encoders read frames, or the package for it is missing.
     """
+    if bundle.standardisation.frames:
+        read = ", ".join(bundle.standardisation.frames)
+        raise MerError(
+            f"ONNX: this bundle reads the frames of {read}; only one that reads vectors ('model.frame_tokens' 0) is "
+            "exported"
+        )
     if not bundle.classes:
         raise MerError("ONNX: this bundle predicts targets alone; what is exported is the vote on classes")
     try:
@@ -124,7 +132,12 @@ def export_onnx(bundle: Bundle, out: str | Path) -> None:
     assert program is not None
     proto = program.model_proto
     onnx.helper.set_model_props(
-        proto, {"classes": json.dumps(bundle.classes, ensure_ascii=False), "views": json.dumps(model.names)}
+        proto,
+        {
+            "classes": json.dumps(bundle.classes, ensure_ascii=False),
+            "views": json.dumps(model.names),
+            "factors": json.dumps((-bundle.vote.adjustment * bundle.vote.log_prior).exp().tolist()),
+        },
     )
     onnx.checker.check_model(proto)
     Path(out).write_bytes(proto.SerializeToString())

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mer.encoders.asr.transcript import Word
 from mer.encoders.base import Features
@@ -54,8 +55,12 @@ class Journal:
 def _to_line(found: Extracted) -> dict[str, Any]:
     return {
         "features": {
-            name: [base64.b64encode(of.embedding.astype("<f4").tobytes()).decode(), of.frames, of.ok, of.note]
+            name: [_packed(of.embedding, "<f4"), of.frames, of.ok, of.note] for name, of in found.features.items()
+        },
+        "values": {
+            name: [_packed(of.values, "<f2"), of.values.shape[1]]
             for name, of in found.features.items()
+            if of.values is not None
         },
         "transcript": found.transcript,
         "source": found.source,
@@ -65,9 +70,19 @@ def _to_line(found: Extracted) -> dict[str, Any]:
     }
 
 
+def _packed(values: NDArray[Any], kind: str) -> str:
+    return base64.b64encode(values.astype(kind).tobytes()).decode()
+
+
 def _from_line(values: Mapping[str, Any]) -> Extracted:
+    frames_of = {
+        name: np.frombuffer(base64.b64decode(data), "<f2").astype(np.float16).reshape(-1, width)
+        for name, (data, width) in values["values"].items()
+    }
     features = {
-        name: Features(np.frombuffer(base64.b64decode(data), "<f4").astype(np.float32), frames, ok, note=note)
+        name: Features(
+            np.frombuffer(base64.b64decode(data), "<f4").astype(np.float32), frames, ok, frames_of.get(name), note
+        )
         for name, (data, frames, ok, note) in values["features"].items()
     }
     words = tuple(Word(**word) for word in values["words"])

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer.errors import ClipError, MachineError
+from mer.learning.frames import FrameFeatures, FrameList, some_of
 from mer.prediction.answer import Estimate, Prediction
 from mer.prediction.source import Source
 from mer.self_training.bundle import Bundle, Votes
@@ -45,12 +46,16 @@ def predictions(bundle: Bundle, sources: Sequence[Source], found: Sequence[Extra
     names = tuple(bundle.standardisation.standardisers)
     features = {name: np.stack([one.features[name].embedding for one in found]) for name in names}
     present = {name: np.array([one.features[name].ok for one in found]) for name in names}
+    frames = {
+        name: FrameList([one.features[name].values for one in found], len(of.standardiser.mean))
+        for name, of in bundle.standardisation.frames.items()
+    }
     groups = np.array([TOGETHER if source.group is None else source.group for source in sources], object)
     if _votes_by_group(bundle):
-        votes = bundle.votes(features, present, groups)
+        votes = bundle.votes(features, present, groups, frames)
     else:
-        votes = _in_blocks(bundle, features, present)
-    targets = _targets(bundle, features, present, groups)
+        votes = _in_blocks(bundle, features, present, frames)
+    targets = _targets(bundle, features, present, groups, frames)
     views = bundle.standardisation.views
     parts = {**views.by_modality, **views.single}
     alone = votes.by_part(list(parts))
@@ -87,6 +92,7 @@ def _targets(
     features: Mapping[str, NDArray[np.float32]],
     present: Mapping[str, NDArray[np.bool_]],
     groups: NDArray[np.object_],
+    frames: Mapping[str, FrameFeatures],
 ) -> list[dict[str, Estimate]]:
     """The numbers of each clip, where the bundle predicts any."""
     number = len(groups)
@@ -95,20 +101,38 @@ def _targets(
     blocks = [(np.arange(number), number)] if _counts_by_group(bundle) else _blocks(number)
     found: list[dict[str, Estimate]] = []
     for rows, real in blocks:
-        own = {k: x[rows] for k, x in features.items()}, {k: x[rows] for k, x in present.items()}
-        numbers = bundle.estimate(*own, groups[rows])
+        own, there, of = _taken(rows, features, present, frames)
+        numbers = bundle.estimate(own, there, groups[rows], of)
         for i in range(real):
-            ends = [map(float, of[i]) for of in (numbers.values, numbers.low, numbers.high)]
+            ends = [map(float, end[i]) for end in (numbers.values, numbers.low, numbers.high)]
             found.append(dict(zip(bundle.numbers.targets, map(Estimate, *ends), strict=True)))
     return found
 
 
+def _taken(
+    rows: NDArray[np.int64],
+    features: Mapping[str, NDArray[np.float32]],
+    present: Mapping[str, NDArray[np.bool_]],
+    frames: Mapping[str, FrameFeatures],
+) -> tuple[dict[str, NDArray[np.float32]], dict[str, NDArray[np.bool_]], dict[str, FrameList]]:
+    """Some of the clips."""
+    return (
+        {name: x[rows] for name, x in features.items()},
+        {name: there[rows] for name, there in present.items()},
+        {name: some_of(of, rows) for name, of in frames.items()},
+    )
+
+
 def _in_blocks(
-    bundle: Bundle, features: Mapping[str, NDArray[np.float32]], present: Mapping[str, NDArray[np.bool_]]
+    bundle: Bundle,
+    features: Mapping[str, NDArray[np.float32]],
+    present: Mapping[str, NDArray[np.bool_]],
+    frames: Mapping[str, FrameFeatures],
 ) -> Votes:
     parts = []
     for rows, real in _blocks(len(next(iter(present.values())))):
-        part = bundle.votes({k: x[rows] for k, x in features.items()}, {k: x[rows] for k, x in present.items()})
+        own, there, of = _taken(rows, features, present, frames)
+        part = bundle.votes(own, there, frames=of)
         parts.append((part, real))
     return Votes(
         bundle.experts,
@@ -150,7 +174,7 @@ def _prediction(
     probabilities = by_class(votes.probabilities[row])
     return Prediction(
         source.path,
-        max(probabilities, key=probabilities.__getitem__, default=None),
+        bundle.classes[int(bundle.choose(votes.probabilities[row : row + 1])[0])] if bundle.classes else None,
         probabilities,
         modalities,
         targets=targets,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,14 @@ from mer.errors import MerError
 from mer.foreign import foreign
 from mer.learning.determinism import deterministic, pick_device
 from mer.learning.features import FeatureSet, check_present, grouped
+from mer.learning.frames import FrameReader, fit_reader
 from mer.learning.inputs import Inputs, Standardisation
 from mer.learning.seeds import stream, stream_seed
 from mer.learning.speakers import SpeakerGuess, guess_speakers
 from mer.learning.standardise import fit_standardiser, standardiser_tensors, standardisers_from
 from mer.learning.tensors import read_tensors, write_tensors
 from mer.model.combinatorial import CombinatorialContrast, retrieval_at_1
+from mer.model.encoder import Frames
 from mer.model.mrccl import Encoders
 from mer.model.noise import add_noise, alpha_bar
 from mer.model.views import Views, hide_views, presence
@@ -36,6 +38,9 @@ MOST_RANKED = 1000
 MANY_CLIPS = 10_000
 """From here on pretraining shares its sums among threads; with fewer these would mostly wait for each other, and beside
 a busy process OpenMP's waiting takes many times as long as the work."""
+
+FRAMES = "/frames"
+"""After a view's name: what standardises its frames."""
 
 RETRIEVALS = (("audio", "face", "A->V"), ("audio", "text", "A->T"), ("face", "text", "V->T"))
 
@@ -93,10 +98,16 @@ def standardisation_tensors(ways: tuple[Standardisation, ...]) -> tuple[dict[str
         if way.guess is not None:
             parts |= standardiser_tensors({"guess": way.guess.standardiser})
             parts["guess.centroids"] = torch.from_numpy(way.guess.centroids)
+        parts |= standardiser_tensors({f"{name}{FRAMES}": reader.standardiser for name, reader in way.frames.items()})
         tensors |= {f"view.{i}.{name}": value for name, value in parts.items()}
         guess = None if way.guess is None else way.guess.modality
         whose = {name: way.modality.get(name, name) for name in way.standardisers}
-        about.append({"name": way.name, "modality": list(whose.items()), "guess": guess})
+        told: dict[str, Any] = {"name": way.name, "modality": list(whose.items()), "guess": guess}
+        if way.blocks:
+            told["blocks"] = dict(way.blocks)
+        if way.frames:
+            told["frames"] = {name: reader.most for name, reader in way.frames.items()}
+        about.append(told)
     return tensors, about
 
 
@@ -111,7 +122,12 @@ def standardisations_from(tensors: Mapping[str, Tensor], about: list[dict[str, A
             fitted = standardisers_from(own, ["guess"])["guess"]
             guess = SpeakerGuess(one["guess"], fitted, own["guess.centroids"].numpy())
         whose = dict(one["modality"])
-        ways.append(Standardisation(one["name"], standardisers_from(own, list(whose)), guess, whose))
+        frames = {
+            name: FrameReader(standardisers_from(own, [f"{name}{FRAMES}"])[f"{name}{FRAMES}"], int(most))
+            for name, most in one.get("frames", {}).items()
+        }
+        blocks = {name: int(number) for name, number in one.get("blocks", {}).items()}
+        ways.append(Standardisation(one["name"], standardisers_from(own, list(whose)), guess, whose, frames, blocks))
     return tuple(ways)
 
 
@@ -127,7 +143,7 @@ def encoders_from(tensors: Mapping[str, Tensor], prefix: str, views: Views, mode
 
 def make_encoders(views: Views, model: ModelParams) -> Encoders:
     """Untrained encoders; the caller seeds torch."""
-    return Encoders(views, model.width, model.blocks, model.heads)
+    return Encoders(views, model.width, model.blocks, model.heads, max(1, model.frame_tokens))
 
 
 def pretrain(features: FeatureSet, params: Params) -> Pretrained:
@@ -176,11 +192,27 @@ def _guessed(features: FeatureSet, name: str, number: int, params: Params) -> St
 def _fitted(features: FeatureSet, way: Standardisation, model: ModelParams) -> Standardisation:
     codes, guessed = way.groups(features.features, features.present, features.groups), way.guess is not None
     standardisers = {
-        name: fit_standardiser(x, features.present[name], model.components, codes, guessed=guessed, whiten=model.whiten)
+        name: fit_standardiser(
+            x,
+            features.present[name],
+            model.components,
+            codes,
+            guessed=guessed,
+            whiten=model.whiten,
+            blocks=features.blocks.get(name, 1),
+        )
         for name, x in features.features.items()
     }
+    readers = {
+        name: fit_reader(
+            of, features.present[name], model.most_frames, model.components, codes, guessed=guessed, whiten=model.whiten
+        )
+        for name, of in features.frames.items()
+        if model.reads_frames
+    }
     whose = {name: features.modality_of(name) for name in standardisers}
-    return replace(way, standardisers=standardisers, modality=whose)
+    blocks = dict(features.blocks)
+    return replace(way, standardisers=standardisers, modality=whose, frames=readers, blocks=blocks)
 
 
 def _train(
@@ -192,7 +224,7 @@ def _train(
     torch.manual_seed(stream_seed(settings.seed, "encoders"))
     ways = ways[: settings.epochs]
     clips = (features.features, features.present, features.groups)
-    first = ways[0].inputs(*clips, device)
+    first = ways[0].inputs(*clips, device, features.frames)
     encoders = make_encoders(ways[0].views, params.model).to(device)
     contrast = CombinatorialContrast(
         encoders.modalities, params.model.width, settings.objective, settings.temperature, settings.learn_temperature
@@ -210,7 +242,7 @@ def _train(
     best, best_score, best_epoch = copy.deepcopy(encoders), _mean_retrieval(curve[0]), 0
     for epoch in range(1, settings.epochs + 1):
         way = ways[(epoch - 1) % len(ways)]
-        inputs = first if way is ways[0] else way.inputs(*clips, device)
+        inputs = first if way is ways[0] else way.inputs(*clips, device, features.frames)
         sums = torch.zeros(len(contrast.log_temperature), device=device)
         for rows in make_batches(train, speakers, settings.batch_size, order):
             batch = inputs.take(rows)
@@ -218,7 +250,8 @@ def _train(
             if params.model.view_dropout:
                 kept = torch.rand(present.shape, generator=hidden) >= params.model.view_dropout
                 present = hide_views(present, encoders.views, kept.to(device))
-            terms = contrast(encoders, batch.features, noise(batch.features), present)
+            tokens = batch.tokens()
+            terms = contrast(encoders, tokens, noise(tokens), present)
             optimiser.zero_grad()
             _total(terms, contrast, settings).backward()
             optimiser.step()
@@ -246,8 +279,11 @@ class _Noise:
         self.alpha = alpha_bar(settings.schedule, settings.noise_steps, settings.beta_start, settings.beta_end)
         self.generator = torch.Generator().manual_seed(stream_seed(settings.seed, "noise"))
 
-    def __call__(self, features: list[Tensor]) -> list[Tensor]:
-        return [add_noise(x, self.alpha, self.kind, self.generator) for x in features]
+    def __call__(self, features: Sequence[Tensor | Frames]) -> list[Tensor | Frames]:
+        return [Frames(self._of(x.values), x.real) if isinstance(x, Frames) else self._of(x) for x in features]
+
+    def _of(self, x: Tensor) -> Tensor:
+        return add_noise(x, self.alpha, self.kind, self.generator)
 
 
 def _hold_out(split: NDArray[np.object_], settings: PretrainParams) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -269,7 +305,7 @@ def _total(terms: Tensor, contrast: CombinatorialContrast, settings: PretrainPar
 @torch.no_grad()
 def _retrieval(encoders: Encoders, held_out: Inputs) -> dict[str, float]:
     """Retrieval@1 between each two modalities, among the held-out clips that have both."""
-    found = encoders(held_out.features, held_out.present) if len(held_out) else []
+    found = encoders(held_out.tokens(), held_out.present) if len(held_out) else []
     h = dict(zip(encoders.modalities, found, strict=True)) if len(held_out) else {}
     there = presence(held_out.present, list(encoders.views.by_modality.values()))
     rates: dict[str, Any] = {}

@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,10 +13,11 @@ from numpy.typing import NDArray
 
 from mer.clips import read_groups, read_splits, read_texts
 from mer.errors import MerError
-from mer.extraction.elsewhere import encoded, tolerant
+from mer.extraction.elsewhere import encoded, frames_of, tolerant
 from mer.extraction.media import Media, open_media
 from mer.extraction.transcript_table import read_transcripts
 from mer.learning.features import FeatureSet, read_labeled_features
+from mer.learning.frames import FrameFeatures, FrameList, some_of
 from mer.params import Params, RobustnessParams
 from mer.pretraining.pretrain import load_pretrained
 from mer.provenance import Provenance, read_provenance
@@ -25,9 +25,11 @@ from mer.robustness.conditions import ROWS, WORDS, Condition, as_row, conditions
 from mer.robustness.media import CorruptedMedia, babble_of, recordings
 from mer.self_training.bundle import Bundle, load_bundle
 from mer.self_training.self_train import self_train
+from mer.store.tables import FrameTensors, UtteranceTable
 
 Features = dict[str, NDArray[np.float32]]
 Present = dict[str, NDArray[np.bool_]]
+Frames = dict[str, FrameFeatures]
 Noises = dict[str, tuple[str, Sequence[NDArray[np.float32]]]]
 
 
@@ -50,19 +52,29 @@ class Scene:
 
     def under(self, condition: Condition, rows: NDArray[np.int64]) -> tuple[Features, Present]:
         """Features and presence of some clips in a condition; what it does not touch is the run's own."""
+        features, present, _ = self.under_with_frames(condition, rows)
+        return features, present
+
+    def under_with_frames(self, condition: Condition, rows: NDArray[np.int64]) -> tuple[Features, Present, Frames]:
+        """The same, with the frames that the bundle reads."""
         features = {name: x[rows] for name, x in self.features.features.items()}
         present = {name: there[rows] for name, there in self.features.present.items()}
+        frames: Frames = {name: some_of(of, rows) for name, of in self.features.frames.items()}
         touched = set(condition.touches)
         of = {name: self.features.modality_of(name) for name in features}
         if "audio" in touched and self.hears:
             touched.add("text")  # what the recogniser hears through the noise
-        for name, table in self._extracted(condition, rows, [v for v in features if of[v] in touched]).items():
+        for name, (table, own) in self._extracted(condition, rows, [v for v in features if of[v] in touched]).items():
             features[name], present[name] = table.embeddings, table.ok
+            if own is not None:
+                frames[name] = own
         for name in [view for view in features if of[view] in condition.absent]:
             features[name], present[name] = np.zeros_like(features[name]), np.zeros(len(rows), bool)
-        return features, present
+        return features, present, frames
 
-    def _extracted(self, condition: Condition, rows: NDArray[np.int64], views: Sequence[str]) -> dict[str, Any]:
+    def _extracted(
+        self, condition: Condition, rows: NDArray[np.int64], views: Sequence[str]
+    ) -> dict[str, tuple[UtteranceTable, FrameTensors | None]]:
         if not views:
             return {}
         ids = [str(clip_id) for clip_id in self.features.clip_ids[rows]]
@@ -72,7 +84,9 @@ class Scene:
             texts = {clip_id: self.texts[clip_id] for clip_id in ids}
         with tempfile.TemporaryDirectory(prefix="mer-robustness-") as scratch:
             media = CorruptedMedia(self.media, condition, ids, Path(scratch), self.quality)
-            return dict(encoded(media, texts, self.made, views, self.folder))
+            tables = encoded(media, texts, self.made, views, self.folder)
+            frames = frames_of(media, [name for name in views if name in self.features.frames])
+        return {name: (table, frames.get(name)) for name, table in tables.items()}  # a map outlives its file's name
 
 
 def robustness(params: Params, data: Path = Path("data")) -> pd.DataFrame:
@@ -93,10 +107,10 @@ def robustness(params: Params, data: Path = Path("data")) -> pd.DataFrame:
     trained = {name: _trained(scene, name, params, data) for name in params.robustness.training}
     found = []
     for condition in conditions(params.robustness, scene.features.modalities, scene.noises):
-        features, present = scene.under(condition, rows)
+        features, present, frames = scene.under_with_frames(condition, rows)
         for name, bundle in trained.items():
-            probabilities = bundle.predict(features, present, scene.features.groups[rows])
-            predicted = np.array(bundle.classes, object)[probabilities.argmax(axis=1)]
+            probabilities = bundle.predict(features, present, scene.features.groups[rows], frames)
+            predicted = np.array(bundle.classes, object)[bundle.choose(probabilities)]
             columns = {"clip_id": scene.features.clip_ids[rows], "predicted": predicted}
             found.append(pd.DataFrame({"training": name, **as_row(condition), **columns}))
     return pd.concat(found, ignore_index=True)[ROWS].astype({"level": "float64"})
@@ -122,7 +136,7 @@ def _scene(params: Params, data: Path) -> Scene:
         media,
         made,
         bundle,
-        read_labeled_features(bundle.model.modalities, data),
+        read_labeled_features(bundle.model.modalities, data, frames=bundle.model.reads_frames),
         noises,
         read_texts(data / "corpus_text.parquet"),
         read_transcripts(data / "transcripts.parquet"),
@@ -161,13 +175,18 @@ def with_noisy_copies(scene: Scene) -> FeatureSet:
     deals = [(kind, snr) for snr in wanted.train_snr for kind in kinds]
     copied = {name: x[rows].copy() for name, x in features.features.items()}
     present = {name: there[rows].copy() for name, there in features.present.items()}
+    frames = {name: [of[int(row)] for row in rows] for name, of in features.frames.items()}
     for turn, (kind, snr) in enumerate(deals):
         own = np.arange(turn, len(rows), len(deals))
         if len(own):
             source, noises = scene.noises.get(kind, ("", ()))
-            made, there = scene.under(Condition(kind, snr, (), wanted.seed + 1, source, noises), rows[own])
+            condition = Condition(kind, snr, (), wanted.seed + 1, source, noises)
+            made, there, of = scene.under_with_frames(condition, rows[own])
             for name in copied:
                 copied[name][own], present[name][own] = made[name], there[name]
+            for name, clips in frames.items():
+                for place, at in enumerate(own):
+                    clips[at] = of[name][place]
     return replace(
         features,
         clip_ids=np.concatenate([features.clip_ids, features.clip_ids[rows] + " noisy"]),
@@ -179,4 +198,8 @@ def with_noisy_copies(scene: Scene) -> FeatureSet:
         present={name: np.concatenate([x, present[name]]) for name, x in features.present.items()},
         targets={name: np.concatenate([x, x[rows]]) for name, x in features.targets.items()},
         soft=None if features.soft is None else np.concatenate([features.soft, features.soft[rows]]),
+        frames={
+            name: FrameList([*(of[row] for row in range(len(of))), *frames[name]], of.width)
+            for name, of in features.frames.items()
+        },
     )

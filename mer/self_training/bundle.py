@@ -16,6 +16,7 @@ from torch import Tensor
 from mer.errors import MerError
 from mer.foreign import check_keys, foreign, read_json
 from mer.learning.determinism import pick_device
+from mer.learning.frames import FrameFeatures, FrameList
 from mer.learning.inputs import ROWS, Inputs, Standardisation, encode
 from mer.learning.tensors import read_tensors, write_tensors
 from mer.model.mrccl import Encoders
@@ -89,6 +90,7 @@ class Bundle:
         features: Mapping[str, NDArray[np.float32]],
         present: Mapping[str, NDArray[np.bool_]],
         groups: NDArray[np.object_] | None = None,
+        frames: Mapping[str, FrameFeatures] | None = None,
     ) -> NDArray[np.float32]:
         """Class probabilities of N clips.
 
@@ -97,24 +99,26 @@ class Bundle:
             present: bool [N] a view.
             groups: names [N] (None where unknown), used where clips are standardised within groups; the statistics of a
                 group are those of its clips in this call.
+            frames: of the N clips in each view whose frames the encoders read (`view.frames`).
 
         Returns:
             float32 [N, C], in the order of `classes`.
 
         Raises:
-            MerError: a view is missing or has another width than in training.
+            MerError: a view, or its frames, are missing or have another width than in training.
         """
-        return self.votes(features, present, groups).probabilities
+        return self.votes(features, present, groups, frames).probabilities
 
     def votes(
         self,
         features: Mapping[str, NDArray[np.float32]],
         present: Mapping[str, NDArray[np.bool_]],
         groups: NDArray[np.object_] | None = None,
+        frames: Mapping[str, FrameFeatures] | None = None,
     ) -> Votes:
         """As `predict`, with what every expert says."""
         self._check(features)
-        inputs = self.standardisation.inputs(features, present, groups, pick_device(self.model.device))
+        inputs = self.standardisation.inputs(features, present, groups, pick_device(self.model.device), frames)
         names = self.standardisation.views.names
         inputs = inputs.seen_through([place for place, name in enumerate(names) if name in self.looks_at])
         parts = [self._votes(inputs[start : start + ROWS]) for start in range(0, max(1, len(inputs)), ROWS)]
@@ -126,18 +130,24 @@ class Bundle:
             np.concatenate([fused for _, _, fused in parts]),
         )
 
+    def choose(self, probabilities: NDArray[np.float32]) -> NDArray[np.int64]:
+        """The class of each clip, int64 [N], from its probabilities [N, C]: the most probable one, but for what
+        `self_train.posthoc_adjustment` takes of the classes' shares."""
+        return np.asarray(self.vote.choose(torch.from_numpy(probabilities)).numpy(), np.int64)
+
     def estimate(
         self,
         features: Mapping[str, NDArray[np.float32]],
         present: Mapping[str, NDArray[np.bool_]],
         groups: NDArray[np.object_] | None = None,
+        frames: Mapping[str, FrameFeatures] | None = None,
     ) -> Numbers:
         """The targets of N clips with their intervals, of what `predict` takes; of width 0 without targets."""
         self._check(features)
         if self.numbers is None:
             none = np.zeros((len(next(iter(features.values()))), 0))
             return Numbers(none, none, none)
-        return self.numbers.predict(features, present, groups, pick_device(self.model.device))
+        return self.numbers.predict(features, present, groups, pick_device(self.model.device), frames)
 
     def _check(self, features: Mapping[str, NDArray[np.float32]]) -> None:
         for name, fitted in self.standardisation.standardisers.items():
@@ -314,13 +324,16 @@ def _try(bundle: Bundle) -> None:
     features = {name: np.zeros((1, len(fitted.mean)), np.float32) for name, fitted in standardisers.items()}
     model = bundle.model.model_copy(update={"device": "cpu"})  # a bundle may be told of where there is no GPU
     bundle = replace(bundle, params=bundle.params.model_copy(update={"model": model}))
-    found = bundle.predict(features, {name: np.ones(1, bool) for name in features}, np.array([None], object))
+    frames = {name: FrameList([None], len(of.standardiser.mean)) for name, of in bundle.standardisation.frames.items()}
+    one = (features, {name: np.ones(1, bool) for name in features}, np.array([None], object), frames)
+    found = bundle.predict(*one)
     if found.shape != (1, len(bundle.classes)) or not np.isfinite(found).all():
         raise ValueError("it predicts no probabilities of its classes")
     if bundle.numbers is not None:
-        if set(bundle.numbers.standardisation.standardisers) != set(standardisers):
+        own = bundle.numbers.standardisation
+        if set(own.standardisers) != set(standardisers) or set(own.frames) != set(frames):
             raise ValueError("its targets are predicted from other modalities")
-        numbers = bundle.estimate(features, {name: np.ones(1, bool) for name in features}, np.array([None], object))
+        numbers = bundle.estimate(*one)
         if numbers.values.shape != (1, len(bundle.numbers.targets)) or not np.isfinite(numbers.values).all():
             raise ValueError("it predicts no numbers of its targets")
         if np.isnan(numbers.low).any() or (numbers.low > numbers.high).any():

@@ -66,3 +66,8 @@ def cross_fitting(features: FeatureSet) -> CrossFitting:
     rows = labeled_rows(features)
     soft = None if features.soft is None else features.soft[rows]
     return CrossFitting(rows, features.labels[rows], features.folds[rows], soft)
+
+
+def unlabeled_rows(features: FeatureSet, chain: Chain) -> NDArray[np.int64]:
+    """The unlabeled clips that a chain may learn from: none of a group whose labels it never sees."""
+    return np.flatnonzero((features.split == "unlabeled") & ~np.isin(features.folds, chain)).astype(np.int64)

@@ -98,17 +98,15 @@ class Run:
 def prepare(features: FeatureSet, pretrained: Pretrained, params: Params, fit: CrossFitting, rounds: int) -> Run:
     """Choose how every chain sees the clips, standardise them in the ways that were chosen, and fit the floor."""
     device, classes = pick_device(params.model.device), len(features.classes)
-    clips = (features.features, features.present, features.groups)
-    labeled = [
-        way.inputs(*clips, device).take(fit.rows) for way in pretrained.standardisations
-    ]  # one of all clips at a time
+    clips = (features.features, features.present, features.groups, device, features.frames)
+    labeled = [way.inputs(*clips).take(fit.rows) for way in pretrained.standardisations]  # one of all clips at a time
     most, views = 2 + rounds, pretrained.standardisations[0].views
     chains = fit.chains(most + 1 if len(fit.used) <= FEW_FOLDS else most)
     way_of = choose_standardisations(labeled, views, fit, chains, classes, params.self_train.caution)
     subset_of = choose_subsets(labeled, way_of, views, fit, classes, params.self_train)
     seen = {chain: (way_of[chain], subset_of[chain]) for chain in fit.chains(most)}
     order = sorted(set(seen.values()))
-    ways = {way: pretrained.standardisations[way].inputs(*clips, device) for way, _ in order}
+    ways = {way: pretrained.standardisations[way].inputs(*clips) for way, _ in order}
     inputs = {i: ways[way].seen_through(subset) for i, (way, subset) in enumerate(order)}
     inputs_of = {chain: order.index(of) for chain, of in seen.items()}
     floor = Floor(inputs, inputs_of, views, fit, classes, params.self_train.caution)

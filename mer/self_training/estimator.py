@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mer.learning.frames import FrameFeatures
 from mer.learning.inputs import ROWS, Inputs, Standardisation, encode
 from mer.model.mrccl import Encoders
 from mer.model.views import Parts, Views
@@ -93,9 +94,10 @@ class Estimator:
         present: Mapping[str, NDArray[np.bool_]],
         groups: NDArray[np.object_] | None,
         device: torch.device,
+        frames: Mapping[str, FrameFeatures] | None = None,
     ) -> Numbers:
         """Numbers of N clips; see `Bundle.predict` for what goes in."""
-        inputs = self.standardisation.inputs(features, present, groups, device)
+        inputs = self.standardisation.inputs(features, present, groups, device, frames)
         names = self.standardisation.views.names
         inputs = inputs.seen_through([place for place, name in enumerate(names) if name in self.looks_at])
         starts = range(0, len(inputs), ROWS)

@@ -190,7 +190,7 @@ def best_choice(scores: Tensor, safe: int, caution: float) -> int:
 
 def columns(inputs: Inputs, part: Sequence[int], rows: NDArray[np.int64] | None = None) -> Tensor:
     """The columns of some views side by side, [N, D]; of some clips alone where `rows` says which."""
-    own = [inputs.features[i] for i in part]
+    own = [inputs.vectors(i) for i in part]
     if rows is not None:
         index = torch.as_tensor(rows, device=inputs.present.device)
         own = [x[index] for x in own]
@@ -207,4 +207,4 @@ def shared_scale(inputs: Inputs, part: Sequence[int], views: Views) -> Tensor:
     own = [i for i in part if inputs.present[:, i].any()]
     modality = [views.modality[views.names[i]] for i in own]
     share = {i: modality.count(of) ** -0.5 for i, of in zip(own, modality, strict=True)}
-    return torch.cat([inputs.features[i].new_full((inputs.features[i].shape[1],), share.get(i, 1.0)) for i in part])
+    return torch.cat([inputs.features[i].new_full((inputs.vectors(i).shape[1],), share.get(i, 1.0)) for i in part])

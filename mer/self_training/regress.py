@@ -17,7 +17,7 @@ from mer.learning.features import FeatureSet, target_rows
 from mer.params import Params, SelfTrainParams
 from mer.pretraining.pretrain import Pretrained
 from mer.self_training.batches import LearningSet, Targets
-from mer.self_training.chains import BUNDLE, Chain, CrossFitting
+from mer.self_training.chains import BUNDLE, Chain, CrossFitting, unlabeled_rows
 from mer.self_training.estimator import Estimator, Numbers
 from mer.self_training.gains import clips_a_group, grouped_gain, scores_of
 from mer.self_training.members import squared_losses, train_members
@@ -62,14 +62,14 @@ def regress(features: FeatureSet, pretrained: Pretrained, params: Params, names:
     rows = target_rows(features, names)
     fit = CrossFitting(rows, np.zeros(len(rows), np.int64), features.folds[rows])
     with deterministic(settings.seed, threads=1):
-        unlabeled = np.flatnonzero(features.split == "unlabeled")
+        unlabeled = unlabeled_rows(features, BUNDLE)
         rounds = settings.rounds if len(unlabeled) and params.model.kind != "logistic" else 0
         run = prepare(features, pretrained, params, fit, tuple(names), rounds)
         states: dict[Chain, State] = {}
         done: list[Round] = []
         for number in range(rounds + 1):
             chains = fit.chains(2 + rounds - number)
-            targets = {chain: _targets(run, states[chain], chain, unlabeled) if number else None for chain in chains}
+            targets = {chain: _targets(run, states[chain], chain) if number else None for chain in chains}
             done = [*done[:1], _train(run, number, chains, targets)]
             for chain in fit.chains(1 + rounds - number):
                 states[chain] = _decide(run, tuple(done), chain, states.get(chain))
@@ -153,8 +153,11 @@ def _combined(run: Run, state: State, chain: Chain, rows: NDArray[np.int64]) -> 
     return torch.cat(parts)
 
 
-def _targets(run: Run, state: State, chain: Chain, rows: NDArray[np.int64]) -> Targets:
-    """What the chain's own combination says of the unlabeled clips: every one of them, whatever its number."""
+def _targets(run: Run, state: State, chain: Chain) -> Targets | None:
+    """What the chain's own combination says of the unlabeled clips that it may learn from, whatever its number."""
+    rows = unlabeled_rows(run.features, chain)
+    if not len(rows):
+        return None
     numbers = _combined(run, state, chain, rows).numpy().astype(np.float32)
     return Targets(rows, numbers, np.ones(len(rows), np.float32), hard=False)
 

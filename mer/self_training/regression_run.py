@@ -179,7 +179,7 @@ def prepare(
     views = pretrained.standardisations[0].views
     subset = choose_subsets([], {BUNDLE: 0}, views, fit, 0, _without_search(settings))[BUNDLE]
     clips = (features.features, features.present, features.groups)
-    ways = [way.inputs(*clips, device).seen_through(subset) for way in pretrained.standardisations]
+    ways = [way.inputs(*clips, device, features.frames).seen_through(subset) for way in pretrained.standardisations]
     values = np.stack([features.targets[name] for name in names], axis=1)[fit.rows]
     chains = fit.chains(2 + rounds)
     scales = {chain: fit_scale(values[fit.learned(chain)]) for chain in chains}

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 from sklearn.metrics import f1_score
 
-from mer.learning.features import FeatureSet
 from mer.pretraining.pretrain import Pretrained
 from mer.self_training.batches import Targets
 from mer.self_training.bundle import Bundle
@@ -76,11 +76,12 @@ def gather_results(
     own = {chain: states[chain] for chain in run.fit.chains(1)}
     names = [one.name for one in pretrained.standardisations]
     way_of = {chain: run.seen[number][0] for chain, number in run.floor.inputs_of.items()}
-    voted, learned = _by_chain(run, states), [table for table in given if len(table)]
+    voted, before = _by_chain(run, states), _by_chain(run, first)
+    learned = [table for table in given if len(table)]
     return SelfTrained(
         bundle,
-        _predictions(features, _probabilities(run, voted)),
-        _predictions(features, _probabilities(run, _by_chain(run, first))),
+        _predictions(run, voted, states),
+        _predictions(run, before, first),
         _pseudo_labels(run, own),
         _curve(run, own),
         pd.DataFrame([note for one in own.values() for note in one.notes]),
@@ -99,14 +100,6 @@ def _by_chain(run: Run, states: Mapping[Chain, State]) -> dict[Chain, tuple[NDAr
     return {chain: (own, vote_of(run, states[chain], chain, own)) for chain, own in rows.items()}
 
 
-def _probabilities(run: Run, voted: Mapping[Chain, tuple[NDArray[np.int64], Voted]]) -> NDArray[np.float32]:
-    """[N, C]; later chains have the last word."""
-    probabilities = np.zeros((len(run.features), len(run.features.classes)), np.float32)
-    for rows, said in voted.values():
-        probabilities[rows] = said.probabilities
-    return probabilities
-
-
 def _votes(
     run: Run, states: Mapping[Chain, State], voted: Mapping[Chain, tuple[NDArray[np.int64], Voted]]
 ) -> pd.DataFrame:
@@ -120,11 +113,20 @@ def _votes(
     return together.drop(columns="place")
 
 
-def _predictions(features: FeatureSet, probabilities: NDArray[np.float32]) -> pd.DataFrame:
+def _predictions(
+    run: Run, voted: Mapping[Chain, tuple[NDArray[np.int64], Voted]], states: Mapping[Chain, State]
+) -> pd.DataFrame:
+    """Later chains have the last word."""
+    features = run.features
     names = np.array([*features.classes, None], object)  # -1 takes the last
+    probabilities = np.zeros((len(features), len(features.classes)), np.float32)
+    chosen = np.zeros(len(features), np.int64)
+    for chain, (rows, said) in voted.items():
+        probabilities[rows] = said.probabilities
+        chosen[rows] = states[chain].vote.choose(torch.from_numpy(said.probabilities)).numpy()
     columns: dict[str, Any] = {"clip_id": features.clip_ids, "split": features.split, "label": names[features.labels]}
     columns |= {f"p_{name}": probabilities[:, c] for c, name in enumerate(features.classes)}
-    columns |= {"predicted": names[probabilities.argmax(axis=1)], "fold": features.folds}
+    columns |= {"predicted": names[chosen], "fold": np.where(features.split == "labeled", features.folds, -1)}
     return pd.DataFrame(columns)
 
 

@@ -16,7 +16,7 @@ from mer.params import Params, SelfTrainParams
 from mer.pretraining.pretrain import Pretrained
 from mer.self_training.batches import Targets
 from mer.self_training.calibration import log_likelihood, log_shares
-from mer.self_training.chains import Chain, cross_fitting
+from mer.self_training.chains import BUNDLE, Chain, cross_fitting, unlabeled_rows
 from mer.self_training.class_run import Evidence, Run, State, prepare, vote_of
 from mer.self_training.ensemble import Round, train_round
 from mer.self_training.floor import FLOOR
@@ -40,8 +40,8 @@ def self_train(features: FeatureSet, pretrained: Pretrained, params: Params) -> 
     params = params.model_copy(update={"model": pretrained.model, "pretrain": pretrained.settings})
     fit = cross_fitting(features)
     with deterministic(params.self_train.seed, threads=1):  # members train on threads of their own
-        unlabeled = (features.split == "unlabeled").any()
-        rounds = params.self_train.rounds if unlabeled and params.model.kind != "logistic" else 0
+        unlabeled = unlabeled_rows(features, BUNDLE)
+        rounds = params.self_train.rounds if len(unlabeled) and params.model.kind != "logistic" else 0
         run = prepare(features, pretrained, params, fit, rounds)
         states: dict[Chain, State] = {}
         first: dict[Chain, State] = {}
@@ -86,7 +86,7 @@ def _decide(run: Run, rounds: tuple[Round, ...], chain: Chain, before: State | N
         "fold": chain[0] if chain else -1,
         "round": last.number,
         "log_likelihood": float(scores.mean()) if len(scores) else None,
-        "weighted_f1": weighted_f1(evidence.labels, voted.argmax(dim=1).numpy()) if len(scores) else None,
+        "weighted_f1": weighted_f1(evidence.labels, vote.choose(voted).numpy()) if len(scores) else None,
         "pseudo_labels": 0 if (own := last.targets[chain]) is None else len(own.rows),
     }
     if before is None:
@@ -107,8 +107,8 @@ def _expected_exponent(expert: str, settings: SelfTrainParams) -> float:
 
 
 def _targets(run: Run, state: State, chain: Chain) -> Targets | None:
-    """What the chain's own vote says of the unlabeled clips."""
-    rows = np.flatnonzero(run.features.split == "unlabeled")
+    """What the chain's own vote says of the unlabeled clips, but for those of the groups that it is judged on."""
+    rows = unlabeled_rows(run.features, chain)
     voted = vote_of(run, state, chain, rows)
     known = state.vote(state.evidence.logits, state.evidence.present).numpy()
     settings, classes = run.params.self_train, run.features.classes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -26,17 +26,23 @@ STUDENTS = "-students"
 @dataclass(frozen=True)
 class Vote:
     """`sharpness`, `exponent` and `weights` float32 [E], `log_prior` float32 [C], `vote_sharpness` [1]: a mean of
-    calibrated probabilities is less sure than it is right."""
+    calibrated probabilities is less sure than it is right. `adjustment` [1] is how much of the classes' shares a choice
+    leaves out."""
 
     sharpness: Tensor
     exponent: Tensor
     weights: Tensor
     log_prior: Tensor
     vote_sharpness: Tensor
+    adjustment: Tensor = field(default_factory=lambda: torch.zeros(1))
 
     def __call__(self, logits: Tensor, present: Tensor) -> Tensor:
         """Probabilities [N, C] from logits [E, N, C] and present bool [E, N]."""
         return (self.weighted(logits, present).clamp(min=1e-9).log() * self.vote_sharpness).softmax(dim=-1)
+
+    def choose(self, probabilities: Tensor) -> Tensor:
+        """The class of each clip, int64 [N] from [N, C]: that with the highest p / share^adjustment."""
+        return (probabilities * (-self.adjustment * self.log_prior).exp()).argmax(dim=-1)
 
     def weighted(self, logits: Tensor, present: Tensor) -> Tensor:
         """The weighted mean of the experts' calibrated probabilities, [N, C]."""
@@ -83,25 +89,26 @@ def decide_vote(
         log_prior: [C], logarithms of the classes' shares among the labels that the chain learns from.
         expected: [E], exponents to be drawn to.
         prior: [E], voting weights to be drawn to.
-        settings: `voting` and `prior_clips`.
+        settings: `voting`, `prior_clips`, `calibrate` and `posthoc_adjustment`.
     """
     ones = torch.ones(1, dtype=torch.float32)
     if settings.calibrate:
         sharpness, exponent = calibrate(logits, labels, present, log_prior, expected)
     else:
         sharpness, exponent = torch.ones(len(logits)), torch.zeros(len(logits))
-    found = Vote(sharpness.float(), exponent.float(), torch.from_numpy(prior).float(), log_prior.float(), ones)
+    weights, adjustment = torch.from_numpy(prior).float(), torch.full((1,), settings.posthoc_adjustment)
+    found = Vote(sharpness.float(), exponent.float(), weights, log_prior.float(), ones, adjustment)
     if settings.voting == "learned":
         given = log_likelihood(found.calibrated(logits).log(), labels).exp() * present  # [E, n]
-        weights = learn_weights(given.T.double().numpy(), prior, settings.prior_clips)
-        found = Vote(found.sharpness, found.exponent, torch.from_numpy(weights), found.log_prior, ones)
+        learned = learn_weights(given.T.double().numpy(), prior, settings.prior_clips)
+        found = replace(found, weights=torch.from_numpy(learned))
     if not settings.calibrate:
         return found
     log_p = found.weighted(logits, present).clamp(min=1e-9).log()[None]
     whole = torch.ones(1, len(labels), dtype=torch.bool)
     flat = torch.zeros(log_prior.shape)
     own, _ = calibrate(log_p, labels, whole, flat, torch.zeros(1), exponents=False)
-    return Vote(found.sharpness, found.exponent, found.weights, found.log_prior, own.clamp(LEAST, MOST).float())
+    return replace(found, vote_sharpness=own.clamp(LEAST, MOST).float())
 
 
 def learn_weights(

@@ -31,28 +31,34 @@ class UtteranceTable:
     """One vector a clip, rows in the clip table's order.
 
     `embeddings` is float32 [N, D], zero where `ok` is false; `frames` int32 [N] says how many frames, crops or tokens
-    went into each; `ok` is bool [N].
+    went into each; `ok` is bool [N]. Where an encoder's `blocks` are to be weighted, their vectors lie side by side.
     """
 
     clip_ids: list[str]
     embeddings: NDArray[np.float32]
     frames: NDArray[np.int32]
     ok: NDArray[np.bool_]
+    blocks: int = 1
 
 
-def schema(dimensions: int) -> pa.Schema:
+BLOCKS = b"blocks"
+"""Key of the file's metadata: how many blocks' vectors an embedding holds, where it holds several."""
+
+
+def schema(dimensions: int, blocks: int = 1) -> pa.Schema:
     return pa.schema(
         [
             pa.field("clip_id", pa.string(), nullable=False),
             pa.field("embedding", pa.list_(pa.field("item", pa.float32(), nullable=False), dimensions), nullable=False),
             pa.field("frames", pa.int32(), nullable=False),
             pa.field("ok", pa.bool_(), nullable=False),
-        ]
+        ],
+        {BLOCKS: str(blocks).encode()} if blocks > 1 else None,
     )
 
 
 def write_utterances(
-    path: str | Path, rows: Iterable[tuple[str, NDArray[np.float32], int, bool]], dimensions: int
+    path: str | Path, rows: Iterable[tuple[str, NDArray[np.float32], int, bool]], dimensions: int, blocks: int = 1
 ) -> None:
     """Write rows of clip id, embedding [D], frames and ok, holding a few megabytes of them at a time.
 
@@ -60,7 +66,7 @@ def write_utterances(
         MerError: an embedding holds what is no finite number, or is of another width; the line names the clip.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    kind = schema(dimensions)
+    kind = schema(dimensions, blocks)
     group_rows = max(1, GROUP_BYTES // (4 * dimensions))
     with pq.ParquetWriter(
         path, kind, compression="none", use_dictionary=False, write_statistics=False, write_page_checksum=True
@@ -111,14 +117,16 @@ def read_utterances(path: str | Path) -> UtteranceTable:
         with pq.ParquetFile(path, memory_map=True) as file:
             table = file.read(columns=["clip_id", "frames", "ok"], use_threads=False)
             dimensions = file.schema_arrow.field("embedding").type.list_size
+            blocks = int((file.schema_arrow.metadata or {}).get(BLOCKS, b"1"))
             sizes = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
         return UtteranceTable(
             clip_ids=table["clip_id"].to_pylist(),
             embeddings=_read_embeddings(path, sizes, dimensions),
             frames=table["frames"].to_numpy(),
             ok=table["ok"].to_numpy(),
+            blocks=blocks if blocks > 0 and dimensions % blocks == 0 else 1,
         )
-    except (OSError, KeyError, AttributeError, pa.ArrowException) as error:
+    except (OSError, KeyError, ValueError, AttributeError, pa.ArrowException) as error:
         raise MerError(f"{path}: not an utterance table: {error}") from None
 
 
@@ -180,6 +188,11 @@ class FrameTensors:
 
     values: NDArray[np.float16]
     offsets: NDArray[np.int64]
+
+    @property
+    def width(self) -> int:
+        """D."""
+        return self.values.shape[1]
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

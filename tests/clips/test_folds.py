@@ -37,6 +37,23 @@ def test_a_group_is_never_split():
         assert len({fold for fold, group in zip(folds, groups, strict=False) if group == speaker}) == 1
 
 
+def test_unlabeled_clips_go_with_the_labeled_ones_of_their_group_and_test_clips_nowhere():
+    rows = table(["sad", "happy"] * 6, ["a", "b", "c"] * 4, unlabeled=0)
+    more = table([None] * 5, ["a", "b", "stranger", None, "c"], unlabeled=0)
+    more = more.assign(split=["unlabeled"] * 4 + ["test"], clip_id=[f"more{i}" for i in range(5)])
+    folds = assign_folds(pd.concat([rows, more], ignore_index=True), 3, seed=0)
+    fold_of = dict(zip(rows["group"], folds[:12], strict=True))
+    assert folds[12:].tolist() == [fold_of["a"], fold_of["b"], -1, -1, -1]
+
+
+def test_unlabeled_clips_of_a_group_that_the_corpus_parts_have_no_fold():
+    rows = table(["sad", "happy"] * 6, ["a", "b", "c", "c"] * 3, unlabeled=0)
+    rows = rows.assign(corpus_fold=["1", "2", "3", "1"] * 3)
+    more = table([None] * 2, ["a", "c"], unlabeled=0).assign(split="unlabeled", corpus_fold=None)
+    folds = assign_folds(pd.concat([rows, more], ignore_index=True), 3, seed=0)
+    assert folds[12:].tolist() == [0, -1]
+
+
 def test_a_clip_without_a_group_is_a_group_of_its_own():
     folds = assign_folds(table(["sad", "happy"] * 5, ["a"] * 4 + [None] * 6), 3, seed=0)
     assert len(set(folds[:4])) == 1

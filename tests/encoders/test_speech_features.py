@@ -131,6 +131,32 @@ def test_blocks_side_by_side_widen_the_embedding(folder):
     assert encoder.fingerprint != features(folder, layers=(0, -1, 2), pooling="mean_std").fingerprint
 
 
+@pytest.mark.parametrize("pooling", ["mean", "mean_std"])
+def test_weighted_blocks_are_kept_one_after_the_other_and_counted(folder, pooling):
+    clip = waveform(20_000, 0)
+    encoder = features(folder, combine="weighted", layers="all", pooling=pooling)
+    (result,) = encoder.encode([clip])
+    (layers,) = load_speech_encoder(folder).layers([clip])
+    assert encoder.blocks == len(layers) == 3
+    parts = [layers.mean(1), layers.std(1)][: 1 + (pooling == "mean_std")]
+    np.testing.assert_allclose(result.embedding, np.concatenate(parts, axis=1).ravel(), atol=1e-5)
+    for other in ("sum", "concatenate"):
+        beside = features(folder, combine=other, layers="all", pooling=pooling)
+        assert beside.blocks == 1
+        assert beside.fingerprint != encoder.fingerprint
+
+
+def test_all_layers_are_those_that_there_are(folder):
+    clip = waveform(20_000, 0)
+    (every,), (named,) = (features(folder, layers=of).encode([clip]) for of in ("all", (0, 1, 2)))
+    np.testing.assert_array_equal(every.embedding, named.embedding)
+
+
+def test_weighted_blocks_have_no_frames():
+    with pytest.raises(ValueError, match="combine weighted keeps vectors of whole clips alone"):
+        AudioParams(combine="weighted", frames=True)
+
+
 def test_a_layer_the_model_does_not_have_is_named(folder):
     with pytest.raises(MerError, match=r"audio\.layers: -4 is out of range, .* has 3 blocks"):
         features(folder, layers=(-4, -1))

@@ -59,3 +59,13 @@ def test_an_impulse_hits_a_tenth_of_the_features():
 def test_each_sample_has_a_step_of_its_own():
     noisy = add_noise(torch.ones(64, 1), torch.tensor([1.0, 0.0]), "impulse", torch.Generator().manual_seed(0))
     assert 10 < int((noisy == 1).sum()) < 54
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "impulse"])
+def test_frames_of_a_clip_share_its_noise(kind):
+    alpha, x = torch.tensor([0.9, 0.3]), torch.randn(6, 4, 5)
+    noisy = add_noise(x, alpha, kind, torch.Generator().manual_seed(3))
+    assert noisy.shape == x.shape
+    for frame in range(4):
+        alone = add_noise(x[:, frame], alpha, kind, torch.Generator().manual_seed(3))
+        torch.testing.assert_close(noisy[:, frame], alone)

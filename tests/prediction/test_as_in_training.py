@@ -19,16 +19,17 @@ from mer.store.tables import read_utterances
 from tests.reliability.tiny import make_corpus
 
 VIEWS = {
-    "audio": {"model": "hubert", "layers": [-1]},
+    "audio": {"model": "hubert", "layers": [-1], "frames": True},
     "first": {"modality": "audio", "model": "hubert", "layers": [0], "pooling": "mean_std"},
-    "face": {},
+    "face": {"frames": True},
     "text": {"dimensions": 4},
 }
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the stages have run on a dozen clips, with two views of their sound."""
+    """A folder in which the stages have run on a dozen clips, with two views of their sound; of one of them, and
+    of the face, frames are read."""
     import torch
     from transformers import HubertConfig, HubertModel
 
@@ -54,7 +55,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "decode": {"frames": 2},
             "faces": {"on_missing": "whole_frame"},
             "views": VIEWS,
-            "model": {"width": 8, "heads": 2, "normalise": ["corpus"], "components": 8, "threads": 1},
+            "model": {"width": 8, "heads": 2, "normalise": ["corpus"], "components": 8, "threads": 1}
+            | {"frame_tokens": 2, "most_frames": 5},
             "pretrain": {"epochs": 1, "held_out": 0},
             "self_train": {"rounds": 1, "steps": 5, "batch_size": 8, "gate": False},
         }
@@ -72,6 +74,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         stages.pretrain.main(params)
         stages.self_train.main(params)
     return folder
+
+
+def test_the_bundle_reads_frames(trained: Path) -> None:
+    readers = Predictor(trained / "data/models/bundle").classifier.standardisation.frames
+    assert {name: reader.most for name, reader in readers.items()} == {"audio": 5, "face": 2}
 
 
 def sources(trained: Path, split: str | None = None) -> tuple[list[str], list[Source]]:

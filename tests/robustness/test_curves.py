@@ -43,10 +43,14 @@ SECTIONS = {
     "corpus": {"layout": "folder", "folds": 3},
     "compute": {"workers": 1},
     "decode": {"frames": 1},
-    "views": {"audio": {"modality": "audio", "layers": [-1]}, "text": {"modality": "text", "dimensions": 4}},
-    "model": {"modalities": ["audio", "text"], "width": 8, "heads": 2, "normalise": ["corpus"], "components": 8},
+    "views": {
+        "audio": {"modality": "audio", "layers": [-1], "frames": True},
+        "text": {"modality": "text", "dimensions": 4},
+    },
+    "model": {"modalities": ["audio", "text"], "width": 8, "heads": 2, "normalise": ["corpus"], "components": 8}
+    | {"frame_tokens": 2, "most_frames": 8},
     "pretrain": {"epochs": 1, "held_out": 0},
-    "self_train": {"rounds": 0, "steps": 20, "families": ["linear"], "batch_size": 8},
+    "self_train": {"rounds": 0, "steps": 20, "families": ["linear", "mrccl"], "batch_size": 8},
     "evaluate": {"bootstrap": 100},
     "robustness": {
         "run": True,
@@ -135,6 +139,11 @@ def test_noise_changes_the_features_of_the_sound_alone(params):
     noisy, _ = scene.under(Condition("white", 0.0), rows)
     np.testing.assert_array_equal(clean["text"], noisy["text"])
     assert (np.abs(clean["audio"] - noisy["audio"]).max(axis=1) > 1e-3).all()
+    (before, after) = (scene.under_with_frames(Condition(*of), rows)[2] for of in (("clean",), ("white", 0.0)))
+    assert set(before) == {"audio"}
+    for row in rows:
+        assert before["audio"][row].shape == after["audio"][row].shape
+        assert np.abs(before["audio"][row] - after["audio"][row]).max() > 1e-3
     without, present = scene.under(Condition("absent", None, ("audio",)), rows)
     assert not without["audio"].any()
     assert not present["audio"].any()

@@ -121,6 +121,17 @@ def test_pseudo_labels_are_unlabeled_clips_only(run):
     assert {split[clip_id] for clip_id in result.pseudo_labels["clip_id"]} == {"unlabeled"}
 
 
+def test_no_chain_learns_from_unlabeled_clips_of_the_speakers_that_it_is_judged_on(run):
+    features, _, params, pretrained, _ = run
+    unlabeled = features.split == "unlabeled"
+    places = np.arange(len(features)) % 4
+    features = replace(features, folds=np.where(unlabeled & (places < 3), places, features.folds))
+    learned = self_train(features, pretrained, params).pseudo_labels
+    for fold in (-1, 0, 1, 2, 3):
+        expected = unlabeled & ((features.folds != fold) | (fold < 0))
+        assert set(learned.loc[learned["fold"] == fold, "clip_id"]) == set(features.clip_ids[expected])
+
+
 def test_a_saved_bundle_predicts_the_same(run, tmp_path):
     features, _, _, _, result = run
     replace(result.bundle, extra={"audio": {"model": "x"}}).save(tmp_path)

@@ -28,6 +28,17 @@ def test_utterances_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     np.testing.assert_array_equal(table.ok, np.arange(10) % 2 == 0)
 
 
+def test_a_table_says_how_many_blocks_its_vectors_hold_where_there_are_several(tmp_path: Path) -> None:
+    rows = [(str(n), np.full(6, n, np.float32), 1, True) for n in range(3)]
+    for blocks in (1, 3):
+        write_utterances(tmp_path / f"{blocks}", iter(rows), 6, blocks)
+        assert read_utterances(tmp_path / f"{blocks}").blocks == blocks
+    write_utterances(tmp_path / "plain", iter(rows), 6)
+    assert (tmp_path / "plain").read_bytes() == (tmp_path / "1").read_bytes()
+    write_utterances(tmp_path / "odd", iter(rows), 6, 4)  # no four blocks of whole columns
+    assert read_utterances(tmp_path / "odd").blocks == 1
+
+
 def test_no_utterances_still_have_a_width(tmp_path: Path) -> None:
     write_utterances(tmp_path / "u.parquet", iter(()), dimensions=7)
     assert read_utterances(tmp_path / "u.parquet").embeddings.shape == (0, 7)

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoTokenizer, WhisperFeatureExtractor, WhisperForConditionalGeneration
 
+from mer.compute.device import inference
 from mer.encoders.asr.hallucination import is_made_up
 from mer.encoders.asr.transcript import Transcript, joined
 from mer.encoders.asr.voice import detector, spans
@@ -82,7 +83,7 @@ class WhisperTranscriber:
         inputs = self._features(
             list(waveforms), sampling_rate=RATE, return_tensors="pt", return_attention_mask=True
         ).to(self._model.device)
-        with torch.inference_mode(), quiet():
+        with inference(), quiet():
             encoded = self._model.get_encoder()(inputs.input_features.to(self._model.dtype))
             silent = self._no_speech(encoded)  # before the search, which repeats `encoded` for each of its beams
             output = self._model.generate(
@@ -162,7 +163,7 @@ class WhisperTranscriber:
         """Run the model once on silence: what does not fit together raises here, not at the first clip."""
         silence = self._features([np.zeros(RATE, np.float32)], sampling_rate=RATE, return_tensors="pt").input_features
         first = torch.full((1, 1), int(model.config.decoder_start_token_id), device=model.device)
-        with torch.inference_mode():
+        with inference():
             heard = silence.to(model.device, model.dtype)
             logits = model(input_features=heard, decoder_input_ids=first).logits
         if not torch.isfinite(logits).all():

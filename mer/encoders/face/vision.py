@@ -7,10 +7,10 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from transformers import AutoModel, CLIPVisionModelWithProjection
 
+from mer.compute.device import inference
 from mer.encoders.base import Encoder, Features, absent
 from mer.encoders.coverage import prove_all_read
 from mer.encoders.face.clip import shorten
@@ -100,7 +100,7 @@ class VisionModel:
         pixels = self._preprocessing(crops, model.device).to(model.dtype)
         if self.frames > 1:
             pixels = pixels.unflatten(0, (-1, self.frames))
-        with torch.inference_mode():
+        with inference():
             output = model(pixel_values=pixels)
         vectors = output.image_embeds.float() if self._is_clip else output.last_hidden_state.float().mean(dim=1)
         return np.asarray(vectors.cpu().numpy(), np.float32)

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mer.compute.device import inference
 from mer.encoders.coverage import WeightReads
 from mer.encoders.speech.checkpoint import Checkpoint, read_checkpoint, used_weights
 from mer.encoders.speech.wav2vec import Wav2VecFamily
@@ -167,7 +168,7 @@ class SpeechEncoder:
             clips.append(clip)
         return clips
 
-    @torch.inference_mode()
+    @inference()
     def _probe(self) -> None:
         """Run everything once on the shortest waveform of a few frames."""
         samples = next(
@@ -177,7 +178,7 @@ class SpeechEncoder:
         if not torch.isfinite(self._forward.final(last)).all():
             raise ValueError("it gives values that are not finite numbers")
 
-    @torch.inference_mode()
+    @inference()
     def _unpack(self, clips: list[Tensor], reduce: Callable[[Iterator[Tensor]], Tensor]) -> list[NDArray[np.float32]]:
         """Run the blocks, reduce their packed outputs to [..., N, D], and cut that into one array a clip."""
         if not clips:

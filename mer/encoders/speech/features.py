@@ -46,12 +46,14 @@ class SpeechFeatures:
         config = self._checkpoint.config
         with foreign(f"audio.model: {params.model}: its configuration"):
             depth, width = int(config.num_hidden_layers), int(config.hidden_size)
-        for layer in params.layers:
+        layers = range(depth) if params.layers == "all" else params.layers
+        for layer in layers:
             if not -depth <= layer < depth:
                 raise MerError(f"audio.layers: {layer} is out of range, {params.model} has {depth} blocks")
         # Block -1 and block depth - 1 are one; it counts once.
-        self._layers = list(dict.fromkeys(layer % depth for layer in params.layers))
-        together = len(self._layers) if params.combine == "concatenate" else 1
+        self._layers = list(dict.fromkeys(layer % depth for layer in layers))
+        together = 1 if params.combine == "sum" else len(self._layers)
+        self.blocks = len(self._layers) if params.combine == "weighted" else 1
         self._frame_width = width * together
 
     @property
@@ -135,7 +137,8 @@ class SpeechFeatures:
     def _pool(self, frames: NDArray[np.float32]) -> Features:
         embedding = frames.mean(0, dtype=np.float64)
         if self._params.pooling == "mean_std":
-            embedding = np.concatenate([embedding, frames.std(0, dtype=np.float64)])
+            parts = [of.reshape(self.blocks, -1) for of in (embedding, frames.std(0, dtype=np.float64))]
+            embedding = np.concatenate(parts, axis=1).reshape(-1)  # a block's mean and deviation stay together
         values = frames.astype(np.float16) if self._params.frames else None
         return Features(embedding.astype(np.float32), frames=len(frames), ok=True, values=values)
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModel, AutoModelForCausalLM, PretrainedConfig
 
+from mer.compute.device import inference
 from mer.encoders.base import Features, absent
 from mer.encoders.batching import batches
 from mer.encoders.coverage import prove_all_read
@@ -78,7 +79,7 @@ class TransformerTextEncoder:
 
     def _forward(self, batch: Sequence[Tokens]) -> list[Features]:
         ids, mask, own = pad(batch, self._tokenizer.padding, self._model.device)
-        with torch.inference_mode():
+        with inference():
             states = self._model(input_ids=ids, attention_mask=mask, output_hidden_states=True).hidden_states
             summed = _sum([states[number] for number in self._states], ids.device)  # [B, T, D]
         return [self._features(row[keep], one.cut) for row, keep, one in zip(summed, own, batch, strict=True)]
@@ -115,7 +116,7 @@ class TransformerTextEncoder:
     def _probe(self, model: Any) -> None:
         """Run the model once on a token: what does not fit together raises here, not at the first clip."""
         ids = torch.zeros(1, 1, dtype=torch.long, device=model.device)
-        with torch.inference_mode():
+        with inference():
             states = model(input_ids=ids, attention_mask=torch.ones_like(ids), output_hidden_states=True).hidden_states
             found = _sum([states[number] for number in self._states], ids.device)
         if found.shape != (1, 1, self.dimensions) or not torch.isfinite(found).all():
