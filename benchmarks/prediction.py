@@ -1,49 +1,50 @@
-"""Prediction of many files and of long films: throughput against one call a file, memory against a film's length.
+"""Prediction of many files: throughput against one call a file, rows against the stage's own, and loading.
 
 Three ways for the same clips, in one run: a call of `mer predict` a file; a loop over the files in one process, each
 decoded in a sandbox of its own and encoded alone, as `mer predict A B C` did before; and the whole list at once. The
 rows must be equal. Then the list again, killed half-way and run again: the same table.
 
-The film is made of EmoDB's speech (or of any folder of sound) with pauses; its spans of speech are known. Memory is the
-highest of the process that predicts; the sandbox' worker holds a group of pictures at most.
+With `--run`, the clips are those of a trained run, with the transcripts that its stages had, and rows are held against
+what the stage wrote in `data/predictions.parquet`; for labeled clips, of which that file has out-of-fold predictions
+alone, against the bundle's vote on the features that the stage wrote.
 
-    python -m benchmarks.prediction clips CLIP ... [--bundle data/models/bundle] [--calls 5]
-    python -m benchmarks.prediction film FOLDER_OF_SOUND [--minutes 10 120]
+    python -m benchmarks.prediction clips CLIP ... [--bundle data/models/bundle] [--calls 5] [--looped 100]
+    python -m benchmarks.prediction clips --run . [--most 1000]
+    python -m benchmarks.prediction load
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from fractions import Fraction
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import av
 import numpy as np
-import soundfile
-from numpy.typing import NDArray
+import pandas as pd
 
+from mer.encoders.base import Features
 from mer.encoders.face.cropper import FaceCropper
 from mer.media.sandbox import decode_safely
 from mer.prediction.answer import rounded
-from mer.prediction.extractor import raw_of
+from mer.prediction.extractor import Extracted, raw_of
 from mer.prediction.predictor import Predictor
 from mer.prediction.source import Source
+from mer.prediction.voting import predictions
+from mer.store.tables import read_utterances
 
-RATE = 16_000
-PAUSES = (0.8, 4.0)
-"""Seconds between two who speak, drawn evenly."""
-NOISE = 1e-4
-"""Level of the room between them."""
-FPS = 25
+Rows = Mapping[str, Mapping[str, float]]
+"""Probabilities of each file, by its path; none where there are none."""
+CLOSE = 2e-6
+"""Rows have six digits."""
+LOADED = 5
+"""Processes that load a bundle, one after another."""
 
 
 def main() -> None:
@@ -51,57 +52,121 @@ def main() -> None:
     parser.add_argument("--bundle", type=Path, default=Path("data/models/bundle"))
     ways = parser.add_subparsers(dest="way", required=True)
     clips = ways.add_parser("clips")
-    clips.add_argument("clips", nargs="+", type=Path)
+    clips.add_argument("clips", nargs="*", type=Path)
+    clips.add_argument("--run", type=Path, help="folder of a repository whose pipeline has run; takes its clips")
+    clips.add_argument("--most", type=int, default=1000, help="clips that are taken of it")
     clips.add_argument("--calls", type=int, default=5, help="calls of one file that are timed")
-    film = ways.add_parser("film")
-    film.add_argument("sound", type=Path)
-    film.add_argument("--minutes", type=float, nargs="+", default=[10, 120])
-    arguments = parser.parse_args()
+    clips.add_argument("--looped", type=int, default=100, help="files that the loop takes")
+    ways.add_parser("load")
+    given = parser.parse_args()
+    if given.way == "load":
+        time_loading(given.bundle)
+        return
+    sources = [Source(str(clip), str(clip)) for clip in given.clips]
+    stage: Rows = {}
+    if given.run is not None:
+        sources = clips_of(given.run)[: given.most]
+        stage = stages_rows(given.run, given.bundle, sources)
+    if not sources:
+        parser.error("no clip: name some, or --run")
     with tempfile.TemporaryDirectory() as folder:
-        if arguments.way == "clips":
-            compare_clips(Path(folder), arguments.bundle, [str(clip) for clip in arguments.clips], arguments.calls)
-        else:
-            compare_films(Path(folder), arguments.bundle, arguments.sound, arguments.minutes)
+        compare(Path(folder), given.bundle, sources, stage, given.calls, given.looped)
 
 
-def compare_clips(folder: Path, bundle: Path, clips: Sequence[str], calls: int) -> None:
+def compare(folder: Path, bundle: Path, sources: Sequence[Source], stage: Rows, calls: int, looped: int) -> None:
     """Print seconds a clip of each way, and whether the rows are equal."""
-    start = time.perf_counter()
-    for clip in clips[:calls]:
-        call("predict", clip, "--bundle", bundle, check=False)
-    by_call = (time.perf_counter() - start) / min(calls, len(clips))
-    by_loop, alone = loop(bundle, clips)
+    listed = write_list(folder / "list.csv", sources)
     table, again = folder / "table.csv", folder / "again.csv"
     start = time.perf_counter()
-    call("predict", *clips, "--bundle", bundle, "--out", table, check=False)
-    together = (time.perf_counter() - start) / len(clips)
-    rows = read(table)
-    equal = sum(
-        all(abs(float(row[f"p_{name}"]) - value) < 2e-6 for name, value in one.items())
-        for row, one in zip(rows, alone, strict=True)
-        if one
-    )
+    for one in sources[:calls]:
+        call("predict", one.file, "--transcript", one.transcript, "--bundle", bundle)
+    by_call = (time.perf_counter() - start) / min(calls, len(sources))
+    by_loop, alone = loop(bundle, sources[:looped])
+    start = time.perf_counter()
+    call("predict", listed, "--bundle", bundle, "--out", table)
+    together = (time.perf_counter() - start) / len(sources)
     print(
-        f"{len(clips)} clips, seconds a clip: a call each {by_call:.3f}, a loop {by_loop:.3f}, together {together:.3f}"
+        f"{len(sources)} clips, seconds a clip: a call each {by_call:.3f} (of {min(calls, len(sources))}), "
+        f"a loop {by_loop:.3f} (of {len(alone)}), together {together:.3f}; "
+        f"times as fast: {by_call / together:.1f} and {by_loop / together:.1f}",
+        flush=True,
     )
-    print(f"times as fast: as a call each {by_call / together:.1f}, as a loop {by_loop / together:.1f}")
-    print(f"rows equal to those of the loop: {equal} of {sum(map(bool, alone))}")
-    kept = killed(again, len(clips) // 2, "predict", *clips, "--bundle", bundle, "--out", again)
-    call("predict", *clips, "--bundle", bundle, "--out", again, check=False)
+    rows = probabilities(table)
+    for name, others in (("the loop", alone), ("the stage", stage)):
+        if others:
+            print(f"rows equal to those of {name}: {equal(rows, others)} of {len(others)}", flush=True)
+    kept = killed(again, len(sources) // 2, "predict", listed, "--bundle", bundle, "--out", again)
+    call("predict", listed, "--bundle", bundle, "--out", again)
     print(f"killed with {kept} rows written, run again: the same table: {again.read_bytes() == table.read_bytes()}")
 
 
-def loop(bundle: Path, clips: Sequence[str]) -> tuple[float, list[dict[str, float]]]:
-    """Seconds a clip, and the probabilities of each, empty where there are none."""
+def clips_of(run: Path) -> list[Source]:
+    """The clips of a run with the transcripts that its stages had."""
+    from mer.params import load_params
+
+    root = run / load_params(run / "params.yaml").corpus.root
+    clips = pd.read_parquet(run / "data/clips.parquet").merge(pd.read_parquet(run / "data/transcripts.parquet"))
+    return [
+        Source(str((root / path).resolve()), str((root / path).resolve()), None, text if source == "corpus" else "")
+        for path, text, source in zip(clips["path"], clips["transcript"], clips["source"], strict=True)
+    ]
+
+
+def stages_rows(run: Path, bundle: Path, sources: Sequence[Source]) -> Rows:
+    """What the stage says of clips: its own table, and of labeled clips the vote on its features."""
+    classifier = Predictor(bundle).classifier
+    clips = pd.read_parquet(run / "data/clips.parquet").iloc[: len(sources)]
+    told = pd.read_parquet(run / "data/predictions.parquet").set_index("clip_id")
+    tables = {
+        name: read_utterances(run / f"data/features/{name}/utterance.parquet") for name in classifier.standardisation.standardisers
+    }
+    places = {name: {clip: row for row, clip in enumerate(table.clip_ids)} for name, table in tables.items()}
+    found: dict[str, Mapping[str, float]] = {}
+    for clip, source in zip(clips["clip_id"], sources, strict=True):
+        if told.loc[clip, "split"] != "labeled":
+            found[source.path] = {name: float(told.loc[clip, f"p_{name}"]) for name in classifier.classes}
+            continue
+        features = {
+            name: Features(np.asarray(of.embeddings[row]), int(of.frames[row]), bool(of.ok[row]))
+            for name, of in tables.items()
+            for row in [places[name][clip]]
+        }
+        [one] = predictions(classifier, [source], [Extracted(features, source.transcript, "given", (), 0.0)])
+        found[source.path] = one.probabilities
+    return found
+
+
+def write_list(path: Path, sources: Sequence[Source]) -> Path:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("file", "transcript"), *((one.file, one.transcript) for one in sources)])
+    return path
+
+
+def loop(bundle: Path, sources: Sequence[Source]) -> tuple[float, Rows]:
+    """Seconds a clip, and the probabilities of each."""
     predictor = Predictor(bundle).ready()
     cropper = FaceCropper(predictor.params.faces) if "face" in predictor.modalities else None
-    found = []
+    found = {}
     start = time.perf_counter()
-    for clip in clips:
-        raw = raw_of(decode_safely(clip, predictor.params.decode), cropper)
-        [one] = predictor.predict_raw([raw], [Source(clip, clip)])
-        found.append(rounded(one.probabilities))
-    return (time.perf_counter() - start) / len(clips), found
+    for one in sources:
+        raw = raw_of(decode_safely(one.file, predictor.params.decode), cropper, one.transcript)
+        [prediction] = predictor.predict_raw([raw], [one])
+        found[one.path] = rounded(prediction.probabilities)
+    return (time.perf_counter() - start) / len(sources), found
+
+
+def probabilities(table: Path) -> Rows:
+    rows = read(table)
+    names = [name.removeprefix("p_") for name in rows[0] if name.startswith("p_")]
+    return {row["path"]: {name: float(row[f"p_{name}"]) for name in names if row[f"p_{name}"]} for row in rows}
+
+
+def equal(rows: Rows, others: Rows) -> int:
+    """How many of the others' rows are ours, too."""
+    return sum(
+        rows[path].keys() == other.keys() and all(abs(rows[path][name] - other[name]) < CLOSE for name in other)
+        for path, other in others.items()
+    )
 
 
 def killed(table: Path, rows: int, *words: object) -> int:
@@ -115,96 +180,30 @@ def killed(table: Path, rows: int, *words: object) -> int:
     return table.read_bytes().count(b"\n") - 1
 
 
-def compare_films(folder: Path, bundle: Path, sound: Path, minutes: Sequence[float]) -> None:
-    """Print, for a film of each length, seconds, memory, and how well utterances cover the speech."""
-    first = None
-    for length in minutes:
-        film, spoken = folder / f"{length:g}.mp4", list[tuple[float, float]]()
-        make_film(film, sound, 60 * length, spoken)
-        out = folder / f"{length:g}.csv"
-        start = time.perf_counter()
-        memory = peak("predict", film, "--timeline", "--bundle", bundle, "--out", out)
-        seconds = time.perf_counter() - start
-        first = first or memory
-        found = [(float(row["start"]), float(row["end"])) for row in read(out)]
-        print(
-            f"{length:g} minutes: {seconds:.0f} s, {memory:.0f} MiB at most ({memory / first:.2f} of the first), "
-            f"{len(found)} utterances of {len(spoken)}, intersection over union {covered(found, spoken):.3f}"
-        )
-        film.unlink()
-
-
-def make_film(path: Path, sound: Path, seconds: float, spoken: list[tuple[float, float]]) -> None:
-    """A film of speech with pauses; its spans of speech are noted in `spoken`."""
-    with av.open(str(path), "w") as container:
-        picture = container.add_stream("libx264", rate=FPS, options={"preset": "ultrafast"})
-        picture.width, picture.height, picture.pix_fmt = 160, 120, "yuv420p"
-        voice = container.add_stream("aac", rate=RATE)
-        voice.layout = "mono"
-        waiting, samples, frames = np.zeros(0, np.float32), 0, 0
-        for part in speech(sound, seconds, spoken):
-            waiting = np.concatenate([waiting, part])
-            while len(waiting) >= 1024:
-                heard = av.AudioFrame.from_ndarray(waiting[None, :1024].copy(), "fltp", "mono")
-                heard.sample_rate, heard.pts = RATE, samples
-                container.mux(voice.encode(heard))
-                waiting, samples = waiting[1024:], samples + 1024
-            while frames / FPS < samples / RATE:
-                image = np.full((120, 160, 3), (frames // FPS) % 256, np.uint8)
-                seen = av.VideoFrame.from_ndarray(image, "rgb24")
-                seen.pts, seen.time_base = frames, Fraction(1, FPS)
-                container.mux(picture.encode(seen))
-                frames += 1
-        for stream in (picture, voice):
-            container.mux(stream.encode(None))
-
-
-def speech(folder: Path, seconds: float, spoken: list[tuple[float, float]]) -> Iterator[NDArray[np.float32]]:
-    """Files one after the other, over a room's noise, from the start again where they do not suffice."""
-    rng = np.random.default_rng(0)
-    files = sorted(path for path in folder.rglob("*") if path.suffix in (".wav", ".flac"))
-    at, number = 0.0, 0
-    while at < seconds:
-        samples, rate = soundfile.read(files[number % len(files)], dtype="float32", always_2d=True)
-        mono = samples.mean(axis=1)
-        mono = np.interp(np.arange(0, len(mono) / rate, 1 / RATE), np.arange(len(mono)) / rate, mono)
-        pause = round(rng.uniform(*PAUSES) * RATE)
-        spoken.append((at, at + len(mono) / RATE))
-        part = np.concatenate([mono, np.zeros(pause)]) + NOISE * rng.normal(size=len(mono) + pause)
-        yield part.astype(np.float32)
-        at, number = at + len(part) / RATE, number + 1
-
-
-def covered(found: Sequence[tuple[float, float]], spoken: Sequence[tuple[float, float]]) -> float:
-    """Intersection over union, in hundredths of seconds."""
-    length = round(100 * max([end for _, end in (*found, *spoken)], default=0)) + 1
-    masks = np.zeros((2, length), bool)
-    for mask, spans in zip(masks, (found, spoken), strict=True):
-        for start, end in spans:
-            mask[round(100 * start) : round(100 * end)] = True
-    return float((masks[0] & masks[1]).sum() / max(1, (masks[0] | masks[1]).sum()))
-
-
-def peak(*words: object) -> float:
-    """MiB that a run had at most: run by a process of its own, so that nobody else's counts."""
+def time_loading(bundle: Path) -> None:
+    """Print the seconds that a fresh process takes from its first import until a bundle is there."""
     code = (
-        "import json, resource, sys; from mer.cli import app; "
-        "status = app(json.loads(sys.argv[1]), standalone_mode=False); "
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss); sys.exit(status)"
+        "import sys, time; start = time.perf_counter(); import torch; torch_ = time.perf_counter(); "
+        "from mer import load_bundle; load_bundle(sys.argv[1]); end = time.perf_counter(); "
+        "print(torch_ - start, end - torch_, time.process_time())"
     )
-    command_ = [sys.executable, "-c", code, json.dumps([str(word) for word in words])]
-    done = subprocess.run(command_, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(done.stderr)
-    return int(done.stdout.split()[-1]) / 1024  # Linux counts in KiB
+    done = [
+        subprocess.run([sys.executable, "-c", code, str(bundle)], capture_output=True, text=True, check=True).stdout
+        for _ in range(LOADED)
+    ]
+    torch, ours, cpu = np.median(np.array([line.split() for line in done], float), axis=0)
+    print(f"load: {ours:.2f} s with our imports, after {torch:.2f} s for `import torch`; {cpu:.2f} s of CPU in all")
 
 
 def command(*words: object) -> list[str]:
     return [sys.executable, "-m", "mer.cli", *map(str, words)]
 
 
-def call(*words: object, check: bool = True) -> None:
-    subprocess.run(command(*words), check=check, capture_output=True)
+def call(*words: object) -> None:
+    """Run it; a file that could not be predicted makes status 1."""
+    done = subprocess.run(command(*words), capture_output=True, text=True)
+    if done.returncode not in (0, 1) or "Traceback" in done.stderr:
+        sys.exit(done.stderr)
 
 
 def read(table: Path) -> list[dict[str, str]]:

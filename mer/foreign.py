@@ -72,7 +72,7 @@ def read_json(file: str | Path, where: str | None = None) -> dict[str, Any]:
             raise MerError(f"{where}: not a regular file")
         if status.st_size > MOST_BYTES:
             raise MerError(f"{where}: larger than any such file should be")
-        values = json.loads(file.read_text(encoding="utf-8"))
+        values = json.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise MerError(f"{where}: {error.strerror or said(error)}") from None
     except RecursionError:

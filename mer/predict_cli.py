@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,9 +16,12 @@ from mer.console import speaks_unicode
 from mer.errors import MerError
 
 if TYPE_CHECKING:
+    from mer.errors import ClipError
     from mer.prediction.answer import Prediction
+    from mer.prediction.faces import Face
     from mer.prediction.predictor import Predictor
     from mer.prediction.source import Source
+    from mer.prediction.timeline import Utterance
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""
@@ -90,9 +94,7 @@ def _clips(predictor: Predictor, sources: Sequence[Source], out: Path | None, as
             if out is None:
                 _tell(one, as_json)
     except KeyboardInterrupt:
-        kept = f"what is done is in {out}: run again to go on" if out else "what is done is printed"
-        print(f"interrupted: {kept}", file=sys.stderr)
-        return INTERRUPTED
+        return _interrupted(out)
     if out is not None:
         print(f"{out}: {len(sources)} files, {done} predicted now, {failed} of these failed")
     return 1 if failed else 0
@@ -116,23 +118,24 @@ def weights_of(options: Sequence[str] | None) -> dict[str, str]:
 def _faces(predictor: Predictor, sources: Sequence[Source], out: Path | None, as_json: bool) -> int:
     """Print or write a row for every face of each clip; the exit status."""
     from mer.errors import ClipError
-    from mer.prediction.faces import predict_faces, write_faces
+    from mer.prediction.face_table import faces_to_table
+    from mer.prediction.faces import predict_faces
 
-    status, rows = 0, []
-    for source in sources:
-        try:
-            found = predict_faces(predictor, source)
-        except ClipError as error:
-            print(f"{source.path}: {error}", file=sys.stderr)
-            status = 1
-            continue
-        if not found:
-            print(f"{source.path}: no face", file=sys.stderr)
-        rows += found
-        for one in () if out else found:
-            print(json.dumps(one.as_dict(), ensure_ascii=not speaks_unicode()) if as_json else one, flush=True)
-    if out is not None:
-        write_faces(out, rows)
+    predictor.ready()
+    found = (
+        _tried(sources, partial(predict_faces, predictor)) if out is None else faces_to_table(predictor, sources, out)
+    )
+    status = 0
+    try:
+        for source, faces in found:
+            if isinstance(faces, ClipError):
+                status = _told(source, faces)
+            elif not faces:
+                print(f"{source.path}: no face", file=sys.stderr)
+            elif not isinstance(faces, int):
+                _print(faces, as_json)
+    except KeyboardInterrupt:
+        return _interrupted(out)
     return status
 
 
@@ -145,36 +148,61 @@ def _only(out: Sequence[Path] | None) -> Path | None:
 def _timelines(
     predictor: Predictor,
     sources: Sequence[Source],
-    out: Sequence[Path],
+    outs: Sequence[Path],
     as_json: bool,
     window: float | None,
     smooth: float,
 ) -> int:
     """Print or write the timeline of each film; the exit status."""
     from mer.errors import ClipError
-    from mer.prediction.tiers import form_of, write
-    from mer.prediction.timeline import timeline
+    from mer.prediction.films import timelines_to_files
     from mer.prediction.utterances import Cutting
 
-    for path in out:
-        form_of(path)
-    if out and len(sources) > 1:
-        raise MerError("--out goes with the timeline of a single film")
-    cutting, status = Cutting(window=window), 0
+    status = kept = 0
+    try:
+        for source, found in timelines_to_files(predictor, sources, outs, Cutting(window=window), smooth):
+            if isinstance(found, ClipError):
+                status = _told(source, found)
+            elif found is None:
+                kept += 1
+            else:
+                if not outs:
+                    _print(found, as_json)
+                spoken = sum(one.end - one.start for one in found)
+                print(f"{source.path}: {len(found)} utterances, {spoken:.1f} s of speech", file=sys.stderr)
+    except KeyboardInterrupt:
+        return _interrupted(outs[0] if len(sources) > 1 and outs else None)
+    if kept:
+        print(f"{kept} of {len(sources)} films were finished by an earlier run and stay as they are", file=sys.stderr)
+    return status
+
+
+def _tried(
+    sources: Sequence[Source], work: Callable[[Source], list[Face]]
+) -> Iterator[tuple[Source, list[Face] | ClipError]]:
+    from mer.errors import ClipError
+
     for source in sources:
         try:
-            found = timeline(predictor, source, cutting, smooth)
+            yield source, work(source)
         except ClipError as error:
-            print(f"{source.path}: {error}", file=sys.stderr)
-            status = 1
-            continue
-        for path in out:
-            write(path, found, source.path)
-        for one in () if out else found:
-            print(json.dumps(one.as_dict(), ensure_ascii=not speaks_unicode()) if as_json else one, flush=True)
-        spoken = sum(one.end - one.start for one in found)
-        print(f"{source.path}: {len(found)} utterances, {spoken:.1f} s of speech", file=sys.stderr)
-    return status
+            yield source, error
+
+
+def _told(source: Source, error: ClipError) -> int:
+    print(f"{source.path}: {error}", file=sys.stderr)
+    return 1
+
+
+def _print(rows: Sequence[Face] | Sequence[Utterance], as_json: bool) -> None:
+    for one in rows:
+        print(json.dumps(one.as_dict(), ensure_ascii=not speaks_unicode()) if as_json else one, flush=True)
+
+
+def _interrupted(out: Path | None) -> int:
+    kept = f"what is done is kept for {out}: run again to go on" if out else "what is done is printed"
+    print(f"interrupted: {kept}", file=sys.stderr)
+    return INTERRUPTED
 
 
 def _said(sources: Sequence[Source], transcript: str) -> Source:

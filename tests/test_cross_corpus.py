@@ -107,6 +107,19 @@ def test_clips_may_be_left_out_by_label(bundle, alike):
     assert found["shares"]["angry"]["actual"] == 0
 
 
+def test_where_the_corpus_lacks_a_class_the_others_are_judged_among_themselves_as_well(bundle, unrelated, tmp_path):
+    given = (*("--map", "angry="), "--out", str(tmp_path / "found.parquet"))
+    found, table = scores(bundle, unrelated, *given), pd.read_parquet(tmp_path / "found.parquet")
+    assert (table["predicted"] == "angry").any()
+    among = table[["p_happy", "p_sad"]].idxmax(axis=1).str.removeprefix("p_")
+    wanted = f1_score(table["actual"], among, average="weighted")
+    assert found["weighted_f1_shared"] == pytest.approx(wanted, abs=1e-6)
+    assert found["weighted_f1_shared_low"] <= found["weighted_f1_shared"] <= found["weighted_f1_shared_high"]
+    assert found["chance_shared"] == pytest.approx(chance(table["actual"], among, ("happy", "sad")), abs=1e-6)
+    assert "among happy, sad, which alone are there: " in call(bundle, unrelated, "--map", "angry=").stdout
+    assert "weighted_f1_shared" not in scores(bundle, unrelated)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

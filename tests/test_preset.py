@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -166,3 +167,27 @@ def test_a_value_that_follows_its_key_on_a_line_of_its_own_is_found():
     assert yaml.safe_load(with_value("audio:\n  pooling:\n    mean\n", ("audio", "pooling"), "x")) == {
         "audio": {"pooling": "x"}
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "after"),
+    [
+        ("asr:\nlanguage: zh\n", "asr: x\nlanguage: zh\n"),
+        ("asr:          # where Whisper lies\n", "asr: x          # where Whisper lies\n"),
+        ("asr:", "asr: x"),
+        ("{asr:, language: zh}\n", "{asr: x, language: zh}\n"),
+        ("{language: zh, asr: }\n", "{language: zh, asr: x }\n"),
+    ],
+)
+def test_an_empty_value_as_dvc_writes_it_is_filled(text, after):
+    assert with_value(text, ("asr",), "x") == after
+    assert yaml.safe_load(after)["asr"] == "x"
+
+
+def test_a_preset_fits_the_params_as_dvc_leaves_them(here):
+    """`dvc exp run -S` writes null as nothing."""
+    path = here / "params.yaml"
+    path.write_text(re.sub(r"(\w+): null", r"\1:", path.read_text(encoding="utf-8")), encoding="utf-8")
+    assert "asr:\n" in path.read_text(encoding="utf-8")
+    apply_presets(["real"], path, ROOT / "presets")
+    assert load_params(path).transcribe.asr == "encoders/whisper-base"

@@ -150,16 +150,21 @@ def _of_classes(
             seed=params.seed,
         )
 
-    found: dict[str, Any] = {}
-    for key, guess, metric in (
+    scored: list[tuple[str, pd.Series, Any]] = [
         ("weighted_f1", predicted, weighted_f1),
         ("uar", predicted, unweighted_recall),
         ("accuracy", predicted, accuracy),
         ("weighted_f1_shifted", corrected, weighted_f1),
-    ):
+    ]
+    counts = np.array([(actual == name).sum() for name in classes], np.float64)
+    found: dict[str, Any] = {}
+    if not counts.all():  # the corpus lacks some: the likeliest of those that it has
+        among = pd.Series(names[np.where(counts > 0, probabilities, -1.0).argmax(axis=1)])
+        scored.append(("weighted_f1_shared", among, weighted_f1))
+        found["chance_shared"] = _round(chance(actual, among, classes))
+    for key, guess, metric in scored:
         score = interval(guess, metric)
         found |= {key: _round(score.value), f"{key}_low": _round(score.low), f"{key}_high": _round(score.high)}
-    counts = np.array([(actual == name).sum() for name in classes], np.float64)
     return found | {
         "chance": _round(chance(actual, predicted, classes)),
         "ece": _round(expected_calibration_error(bins)),
@@ -188,6 +193,10 @@ def told(found: Mapping[str, Any]) -> Iterator[str]:
         clips = f"{found['clips']} clips" + (f" in {found['groups']} groups" if "groups" in found else "")
         yield f"weighted-F1 {_interval(found, 'weighted_f1')} ({level}, {clips}); by chance {found['chance']:.3f}"
         yield f"unweighted average recall {_interval(found, 'uar')}, accuracy {_interval(found, 'accuracy')}"
+        if "weighted_f1_shared" in found:
+            there = [name for name, of in found["shares"].items() if of["actual"]]
+            score = f"{_interval(found, 'weighted_f1_shared')}; by chance {found['chance_shared']:.3f}"
+            yield f"weighted-F1 among {', '.join(there)}, which alone are there: {score}"
         sure = f"says {found['mean_confidence']:.3f}, is right {found['accuracy']:.3f} of the time"
         yield f"calibration error {found['ece']:.3f}: {sure}"
         for name, of in found["shares"].items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from mer import clips
@@ -25,7 +26,7 @@ from mer.layouts import (
     ravdess,
 )
 from mer.layouts.base import Corpus, Layout
-from mer.layouts.recognise import hint, recognise
+from mer.layouts.recognise import folders, hint, recognise
 from mer.params import CorpusParams
 
 __all__ = ["LAYOUTS", "Corpus", "Layout", "read_corpus"]
@@ -79,14 +80,33 @@ def read_corpus(params: CorpusParams, *, prefer: str = "chinese") -> Corpus:
         raise MerError(f"corpus.root: there is no folder '{params.root}'{_whence(params.root)}")
     try:
         corpus = LAYOUTS[params.layout](params, prefer)
+    except MerError as error:
+        raise MerError(f"{error}{_other_folder(root, params)}") from None
+    _refuse_empty(corpus, root, params, prefer)
+    try:
         clips.check(corpus.table.rows, corpus.table.classes, source=params.root)
     except MerError as error:
         raise MerError(f"{error}{_other_folder(root, params)}") from None
-    if not (corpus.table.rows["split"] == "labeled").any():
-        raise MerError(
-            f"{params.root}: no clip has a label, so there is nothing to learn from{_other_folder(root, params)}"
-        )
     return corpus
+
+
+def _refuse_empty(corpus: Corpus, root: Path, params: CorpusParams, prefer: str) -> None:
+    """Where nothing is left to learn from, what the layout noted says why, and perhaps another folder was meant."""
+    if (corpus.table.rows["split"] == "labeled").any():
+        return
+    what = "no clips found" if corpus.table.rows.empty else "no clip has a label, so there is nothing to learn from"
+    why = "".join(f"; {line}" for line in corpus.notes.lines())
+    raise MerError(f"{params.root}: {what}{why}{_other_folder(root, params) or _fuller(root, params, prefer)}")
+
+
+def _fuller(root: Path, params: CorpusParams, prefer: str) -> str:
+    """A folder below that has what this one lacks."""
+    for place in folders(root)[:50]:
+        with suppress(MerError, OSError):
+            corpus = LAYOUTS[params.layout](params.model_copy(update={"root": str(place)}), prefer)
+            if labeled := int((corpus.table.rows["split"] == "labeled").sum()):
+                return f"; {place} has {labeled} labeled clips: is it the one to name in corpus.root?"
+    return ""
 
 
 def _other_folder(root: Path, params: CorpusParams) -> str:

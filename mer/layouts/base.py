@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
@@ -62,6 +63,9 @@ class Clip(TypedDict, total=False):
 Layout = Callable[[CorpusParams, str], Corpus]
 """Reads a corpus: its params, and the language to prefer where it has transcripts in several."""
 
+BLANKS = re.compile(r"[ \u00a0\u3000]{2,}|[\u00a0\u3000]")
+"""Any number of them is one, within a label."""
+
 TEXTS = ("clip_id", "path", "split", "label", "group", "transcript")
 
 
@@ -84,6 +88,10 @@ def make_corpus(
         MerError: a label has no name here, votes sum to nothing, or no clip has a target that is wanted.
     """
     notes = notes or Notes()
+    clips = [
+        {**clip, "label": BLANKS.sub(" ", label)} if (label := clip.get("label")) and BLANKS.search(label) else clip
+        for clip in clips
+    ]
     kept, classes = _named(clips, params, naming, notes)
     rows = pd.DataFrame({name: pd.Series([clip.get(name) for clip in kept], dtype="str") for name in TEXTS})
     labeled, test = ((rows["split"] == split).to_numpy() for split in ("labeled", "test"))

@@ -3,8 +3,8 @@
 VideoFlash/1001_DFA_ANG_XX.flv    actor, sentence, emotion that was to be acted, its intensity
 AudioWAV/1001_DFA_ANG_XX.wav      likewise; taken where the video is not there
 
-Each lies in `corpus.root` or one folder below. The group is the actor. Where git-lfs did not fetch the files, what lies
-there are stubs, and the reading says so.
+Each lies in `corpus.root` or one folder below; without these folders, files of such names are taken wherever they lie.
+The group is the actor. Where git-lfs did not fetch the files, what lies there are stubs, and the reading says so.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mer.layouts.notes import Notes
 from mer.media.stubs import is_stub
 from mer.params import CorpusParams
 
-NAME = re.compile(r"(\d{4})_([A-Z]{3})_(ANG|DIS|FEA|HAP|NEU|SAD)_(XX?|LO|MD|HI)")
+NAME = re.compile(r"(\d{4})_([A-Z]{3})_(ANG|DIS|FEA|HAP|NEU|SAD)_(XX?|LO|MD|HI)", re.IGNORECASE)
 """One file has long been named with a single X."""
 EMOTIONS = {"ANG": "anger", "DIS": "disgust", "FEA": "fear", "HAP": "happy", "NEU": "neutral", "SAD": "sad"}
 SENTENCES = {
@@ -64,8 +64,9 @@ def read(params: CorpusParams, prefer: str) -> Corpus:
             "run `git lfs pull` in there, the archive that GitHub packs has no more"
         )
     clips = [_clip(name, path) for name, path in sorted(files.items())]
-    for name in sorted(files.keys() & BROKEN.keys()):
-        notes.add("broken", f"{name} {BROKEN[name]}")
+    for name in sorted(files):
+        if name.upper() in BROKEN:
+            notes.add("broken", f"{name} {BROKEN[name.upper()]}")
     return make_corpus(clips, params, NAMING, notes)
 
 
@@ -73,9 +74,9 @@ def _files(root: Path, notes: Notes) -> tuple[dict[str, str], list[str]]:
     """The best file of each name, and all stubs."""
     files: dict[str, str] = {}
     stubs = []
-    for folder in FOLDERS:
-        where = find(root, folder)
-        for path in media_files(root, where) if where else []:
+    folders = [where for folder in FOLDERS if (where := find(root, folder))]
+    for where in folders or [""]:
+        for path in media_files(root, where, recursive=not folders):
             if NAME.fullmatch(stem(path)) is None:
                 notes.add("extra", path)
             elif is_stub(root / path):
@@ -95,7 +96,7 @@ def _clip(name: str, path: str) -> Clip:
         "label": emotion,
         "where": path,
         "group": actor,
-        "transcript": SENTENCES.get(sentence),
+        "transcript": SENTENCES.get(sentence.upper()),
     }
 
 

@@ -16,7 +16,7 @@ from mer.layouts.labels import Naming
 from mer.layouts.notes import Notes
 from mer.params import CorpusParams
 
-NAME = re.compile(r"(\d{2})([ab]\d{2})([WLEAFTN])([a-z])")
+NAME = re.compile(r"(\d{2})([ab]\d{2})([WLEAFTN])([a-z])", re.IGNORECASE)
 EMOTIONS = {
     "W": "anger",
     "L": "boredom",
@@ -40,7 +40,14 @@ def read(params: CorpusParams, prefer: str) -> Corpus:
             notes.add("extra", path)
             continue
         clips.append(
-            {"clip_id": name, "path": path, "split": "labeled", "label": known[3], "group": known[1], "where": path}
+            {
+                "clip_id": name,
+                "path": path,
+                "split": "labeled",
+                "label": known[3].upper(),
+                "group": known[1],
+                "where": path,
+            }
         )
     return make_corpus(clips, params, NAMING, notes)
 

@@ -50,13 +50,15 @@ def media_files(root: Path, folder: str = "", *, recursive: bool = False) -> lis
 def find(root: Path, *names: str) -> str | None:
     """Where a file or folder of one of these names lies, in `root` or one folder below, relative to `root`.
 
-    Earlier names win over later ones, `root` over the folders below. None where there is none.
+    Earlier names win over later ones, `root` over the folders below; in `root`, capitals may be others. None where
+    there is none.
     """
     for name in names:
         for path in (root / name, *sorted(root.glob(f"*/{name}"))):
             if path.exists():
                 return path.relative_to(root).as_posix()
-    return None
+    alike = {path.name.casefold(): path.name for path in sorted(root.glob("*"), reverse=True)}
+    return next((alike[name.casefold()] for name in names if name.casefold() in alike), None)
 
 
 def locate(root: Path, *names: str) -> str:

@@ -18,6 +18,7 @@ from mer.params import CorpusParams
 
 SHIPPED = Path(__file__).parent / "maps"
 Map = Mapping[str, str | None]
+UNKNOWN = "nan"
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ def name_labels(found: Iterable[tuple[str, str, bool]], params: CorpusParams, na
     found = list(found)
     chosen = params.label_map if params.label_map is not None else naming.label_map
     mapped: Map = shipped_map(chosen) if isinstance(chosen, str) else chosen or {}
+    if naming.classes is None and not params.classes and UNKNOWN not in _keys(mapped):
+        _refuse_no_label(found)
     classes = params.classes or _classes(mapped, chosen is not None, naming, found)
     for theirs, ours in mapped.items():
         if ours is not None and ours not in classes:
@@ -112,6 +115,16 @@ def _one_spelling(labels: Iterable[str]) -> set[str]:
     return set(best.values())
 
 
+def _refuse_no_label(found: Iterable[tuple[str, str, bool]]) -> None:
+    """A class called 'nan' is no class, where nobody has named it."""
+    for where, label, _ in found:
+        if label.casefold() == UNKNOWN:
+            raise MerError(
+                f"{where}: label '{label}' is how programs write that there is none; leave the cell empty, or say in "
+                "corpus.label_map what it is"
+            )
+
+
 def _in_order(where: str) -> list[tuple[int, str]]:
     """Order of places in files: line 9 comes before line 10."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", where)]
@@ -128,5 +141,6 @@ def _refuse_unknown(
     listed = ", ".join(f"'{name}' ({count})" for name, count in counts.most_common(10))
     total = f"; {len(unknown)} clips have such labels: {listed}" if len(unknown) > 1 else ""
     more = f", and {len(counts) - 10} labels more" if len(counts) > 10 else ""
-    todo = "; corpus.label_map names none of them: map each to a class, or to null to drop its clips" if chosen else ""
+    missing = "corpus.label_map names none of them: map each" if chosen else "corpus.label_map may map it"
+    todo = f"; {missing} to a class, or to null to drop its clips"
     raise MerError(f"{where}: label '{label}' is none of {', '.join(classes)}{total}{more}{todo}")

@@ -34,7 +34,7 @@ def read(params: CorpusParams, prefer: str) -> Corpus:
             notes.add("extra", path)
             continue
         speaker, video, view, _, emotion, level, number = known.groups()
-        if video and view != FRONT:
+        if video and view.casefold() != FRONT:
             notes.add("passed over", path)
             continue
         takes = videos if video else sounds

@@ -25,8 +25,9 @@ from mer.params import CorpusParams
 
 TABLE = re.compile(r"(label|meta)(?![a-z]).*\.csv|unlabel\w*\.csv", re.IGNORECASE)
 UNLABELED = re.compile(r"\(u\)|v2u\b|[-_ ]u$|unlabel|unsupervised", re.IGNORECASE)
-RAW = ("Raw", "raw", "RAW")
-MODES = {"train": "labeled", "valid": "labeled", "val": "labeled", "dev": "labeled", "test": "test"}
+RAW = "Raw"
+"""Of the folder with the media; capitals may be others."""
+MODES = dict.fromkeys(("train", "valid", "val", "validation", "dev"), "labeled") | {"test": "test"}
 UNLABELED_MODES = ("", "unlabeled", "unlabel", "unsupervised", "u")
 SCORES = {"sentiment": "label", "label": "label", "label_T": "label_T", "label_A": "label_A", "label_V": "label_V"}
 """Targets, and the column of each."""
@@ -41,6 +42,10 @@ def read(params: CorpusParams, prefer: str) -> Corpus:
     found = tables(root)
     for table in found:
         clips += _part(root, table, params, notes)
+    for folder in dict.fromkeys(table.parent for table in found):
+        for other in _tables_in(folder):
+            if other not in found:
+                notes.add("passed over", other.relative_to(root).as_posix())
     if not found:
         raise MerError(f"{root}: no label.csv or meta.csv in it or one folder below")
     repeated: dict[str, str] = {}
@@ -53,18 +58,28 @@ def read(params: CorpusParams, prefer: str) -> Corpus:
 def tables(root: Path) -> list[Path]:
     """The tables of a corpus: one in each folder, and one more there that says by its name that it has no labels."""
     chosen: list[Path] = []
-    for folder in (root, *sorted(path for path in root.glob("*/") if path.name not in RAW)):
-        here = sorted(path for path in folder.glob("*.csv") if TABLE.fullmatch(path.name))
+    for folder in (root, *sorted(path for path in root.glob("*/") if path.name.casefold() != RAW.casefold())):
+        here = _tables_in(folder)
         plain = [path for path in here if not UNLABELED.search(path.stem)]
         chosen += plain[:1] + [path for path in here if UNLABELED.search(path.stem)]
     return chosen
+
+
+def _tables_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*") if TABLE.fullmatch(path.name))
+
+
+def raw_folder(table: Path) -> str | None:
+    """Name of the folder with the media beside a table; None where there is none."""
+    names = [path.name for path in table.parent.glob("*/") if path.name.casefold() == RAW.casefold()]
+    return min(names, key=lambda name: (name != RAW, name), default=None)
 
 
 def _part(root: Path, path: Path, params: CorpusParams, notes: Notes) -> Iterator[Clip]:
     """Clips of one table and the folder `Raw` beside it."""
     table = read_rows(path, encoding=params.encoding)
     table.require(*KEYS)
-    raw = next((name for name in RAW if (path.parent / name).is_dir()), None)
+    raw = raw_folder(path)
     if raw is None:
         raise MerError(f"{path.parent}: no folder 'Raw' beside {path.name}")
     below = (path.parent / raw).relative_to(root).as_posix()

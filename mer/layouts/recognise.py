@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from mer.errors import MerError
 from mer.layouts import audformat, crema_d, emobox, emodb, iemocap, mertools, mmsa, mmsa_features, ravdess
 from mer.layouts.files import find, stem
-from mer.layouts.rows import read_rows
+from mer.layouts.rows import Rows, read_rows
 from mer.media.formats import MEDIA_SUFFIXES
 from mer.params import CorpusParams
 
@@ -40,14 +40,28 @@ def recognise(root: Path, params: CorpusParams) -> tuple[str, str]:
 
 def hint(root: Path, params: CorpusParams, layout: str | None = None) -> str:
     """The folder that was meant, perhaps: one above or below that is recognised (as `layout`, where that is given)."""
-    below = sorted(path for path in root.glob("*/") if not path.name.startswith("."))[:50] if root.is_dir() else []
-    for place in (*below, root.resolve().parent):
+    below = folders(root)[:50] if root.is_dir() else []
+    for place in (*below, *_inside(below), root.resolve().parent):
         with suppress(MerError, OSError):
             for found, seen in _matches(place, params):
                 if layout is None or found == layout:
                     return f"; {place} is one of {found} ({seen}): is it the one to name in corpus.root?"
                 break
     return ""
+
+
+def folders(root: Path) -> list[Path]:
+    """The folders in a folder, less hidden ones and what a Mac packs beside them."""
+    return sorted(path for path in root.glob("*/") if not path.name.startswith((".", "__MACOSX")))
+
+
+def _inside(level: Sequence[Path]) -> Iterator[Path]:
+    """Of a folder that is alone, the folders in it, as deep as they are alone, too: archives pack what they name."""
+    for _ in range(DEEPEST):
+        if len(level) != 1:
+            break
+        level = folders(level[0])[:50]
+        yield from level
 
 
 def _matches(root: Path, params: CorpusParams) -> Iterator[tuple[str, str]]:
@@ -114,7 +128,8 @@ def _some_media(root: Path) -> Iterator[str]:
 
 def _crema_d(root: Path, params: CorpusParams) -> str | None:
     folders = [where for name in crema_d.FOLDERS if (where := find(root, name))]
-    return " and ".join(folders) if folders and _named(crema_d.NAME, "CREMA-D's")(root, params) else None
+    seen = _named(crema_d.NAME, "CREMA-D's")(root, params)
+    return " and ".join(folders) or seen if seen else None
 
 
 def _mead(root: Path, params: CorpusParams) -> str | None:
@@ -151,28 +166,42 @@ def _mmsa(layout: str) -> Sign:
 
 
 def _mmsa_kind(root: Path, params: CorpusParams) -> tuple[str, str] | None:
-    found = mmsa.tables(root)
-    raw = [path for path in found if any((path.parent / name).is_dir() for name in mmsa.RAW)]
+    raw = [path for path in mmsa.tables(root) if mmsa.raw_folder(path)]
     if not raw:
         return None
-    with suppress(MerError):
-        table = read_rows(raw[0], encoding=params.encoding)
-        if not all(map(table.has, mmsa.KEYS)):
-            return None
-        seen = f"{', '.join(str(path.relative_to(root)) for path in raw)} beside Raw"
-        each = any(row["label_T"] for row in table.rows[:100])
-        two = len(raw) > 1 or any(mmsa.UNLABELED.search(str(path.relative_to(root))) for path in raw)
-        place = f"{root.name}{raw[0].parent.name}".casefold()
-        v2 = two or "v2" in place
-        if each or two:  # a score of each modality
-            return ("ch-sims-v2" if v2 else "ch-sims"), seen
-        named = next(
-            (name for name in ("mosei", "mosi") if name in f"{root.name}{raw[0].parent.name}".casefold()), None
+    table = read_rows(raw[0], encoding=params.encoding)  # beside Raw it is MMSA's: what is wrong with it is to be told
+    if not all(map(table.has, mmsa.KEYS)):
+        return None
+    seen = f"{', '.join(str(path.relative_to(root)) for path in raw)} beside Raw"
+    each = any(row["label_T"] for row in table.rows[:100])
+    two = len(raw) > 1 or any(mmsa.UNLABELED.search(str(path.relative_to(root))) for path in raw)
+    place = f"{root.name}/{raw[0].parent.name}".casefold()
+    if each or two:  # a score of each modality
+        return ("ch-sims-v2" if two or "v2" in place or len(table.rows) > SIMS else "ch-sims"), seen
+    found = _mosi_or_mosei(place, table)
+    if found is None:
+        raise MerError(
+            f"corpus.layout auto: {raw[0]} may be mosi or mosei, neither its folder, its size nor its columns tell; "
+            "name it in corpus.layout (both are read alike)"
         )
-        # MMSA's own file of MOSEI has the scores of one modality last, that of MOSI before the class.
-        large = len(table.rows) > 5_000 or table.columns[-1].casefold() == "label_v"
-        return named or ("mosei" if large else "mosi"), seen
-    return None
+    return found, seen
+
+
+SIMS, MOSI = 2_281, 2_199
+"""Clips of CH-SIMS and of MOSI: a larger table is that of CH-SIMS v2, or of MOSEI."""
+
+
+def _mosi_or_mosei(place: str, table: Rows) -> str | None:
+    """By what the folder is called, else the size, else the order of MMSA's columns: its file of MOSEI has the scores
+    of one modality behind the class, that of MOSI before it. None where nothing tells, or name and size disagree."""
+    named = [name for name in ("mosi", "mosei") if name in place]
+    large = len(table.rows) > MOSI
+    if len(named) == 1:
+        return None if named == ["mosi"] and large else named[0]
+    columns = [name.casefold() for name in table.columns]
+    if large or not {"annotation", "label_t"} <= set(columns):
+        return "mosei" if large else None
+    return "mosei" if columns.index("annotation") < columns.index("label_t") else "mosi"
 
 
 def _mertools(root: Path, params: CorpusParams) -> str | None:

@@ -27,6 +27,8 @@ def read_text(path: str | Path, encoding: str = "utf-8") -> str:
         data = Path(path).read_bytes()
     except (OSError, ValueError) as error:
         raise MerError(f"{path}: {getattr(error, 'strerror', None) or said(error)}") from None
+    if data.startswith(b"PK\x03\x04"):
+        raise MerError(f"{path}: a spreadsheet or another archive, not text; save it as CSV")
     marked = next((name for mark, name in MARKS.items() if data.startswith(mark)), None)
     if marked == "utf-32":
         raise MerError(f"{path}: in UTF-32; save it as UTF-8")

@@ -113,7 +113,8 @@ def with_value(text: str, keys: Keys, value: Any) -> str:
     if found is None:
         return _put_in(text, node, keys[depth:], value, root)
     start, end = found.start_mark.index, _end(found)
-    indent = " " if text[start - 1] == "\n" or _is_block(found) else ""
+    # Where a value is left empty (so DVC writes null), its place is right behind the colon.
+    indent = " " if text[start - 1] in "\n:" or _is_block(found) else ""
     if _is_block(found):  # a list or mapping over several lines: back to behind its key
         start = len(text[:start].rstrip())
     return (

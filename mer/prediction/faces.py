@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,15 +12,13 @@ from mer.compute.threads import OneThread
 from mer.encoders.face.cropper import FaceCropper
 from mer.encoders.face.crops import FaceCrops, from_record, to_record
 from mer.errors import MerError
-from mer.machine import explain
 from mer.media import encode
 from mer.media.film_reader import read_frames
 from mer.media.rate import SAMPLE_RATE
 from mer.media.record import MediaRecord
 from mer.media.sandbox import Sandbox
-from mer.prediction.answer import Prediction, rounded, target_columns
+from mer.prediction.answer import Prediction
 from mer.prediction.extractor import Raw
-from mer.prediction.forms import csv_bytes, line_bytes, parquet_bytes
 from mer.prediction.predictor import Predictor
 from mer.prediction.source import Source
 from mer.prediction.speaking import correlation, levels, motion, wanted_times, who_speaks
@@ -92,37 +87,6 @@ def predict_faces(predictor: Predictor, source: Source) -> list[Face]:
         Face(number, one, move, None if speaker is None else number == speaker)
         for number, (one, move) in enumerate(zip(voted, moves, strict=True))
     ]
-
-
-def write_faces(path: Path, found: Sequence[Face]) -> None:
-    """A table with a row a face: JSON lines, or CSV or Parquet, where times and boxes are JSON in a cell.
-
-    Raises:
-        MerError: the ending names no table, or the file cannot be written.
-    """
-    ending = path.suffix.lower()
-    if ending == ".jsonl":
-        content = line_bytes([one.as_dict() for one in found])
-    elif ending in (".csv", ".parquet"):
-        rows = [_flat(one) for one in found]
-        content = csv_bytes(rows, ("path", "face")) if ending == ".csv" else parquet_bytes(rows)
-    else:
-        raise MerError(f"--out {path}: the ending of a table of faces is .csv, .jsonl or .parquet")
-    new = path.with_name(f"{path.name}.new")
-    try:
-        new.write_bytes(content)
-        os.replace(new, path)
-    except OSError as error:
-        raise MerError(f"--out {explain(error, path)}") from None
-
-
-def _flat(one: Face) -> dict[str, Any]:
-    values = one.as_dict()
-    own = rounded(one.prediction.probabilities)
-    row = {name: values[name] for name in ("path", "face", "speaks", "correlation", "label")}
-    row |= {f"p_{name}": value for name, value in own.items()}
-    row |= target_columns(one.prediction.targets, list(one.prediction.targets))
-    return row | {name: json.dumps(values[name]) for name in ("times", "boxes")}
 
 
 def _said_once(predictor: Predictor, raws: Sequence[Raw]) -> list[Raw]:

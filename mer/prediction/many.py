@@ -22,7 +22,7 @@ from mer.prediction.voting import failed, predictions
 def predict_to_table(
     predictor: Predictor, sources: Sequence[Source], out: str | Path, compute: ComputeParams
 ) -> Iterator[Prediction]:
-    """Predict the files that a table lacks, and write their rows; gives what is new, as it is written.
+    """Predict the files that a table lacks, and write their rows as they come; gives what is new, as it is written.
 
     Where clips are standardised within groups, all of a run are predicted anew once every one is read, because a clip
     more changes what its group is; their features wait in `<out>.features` meanwhile.
@@ -36,7 +36,7 @@ def predict_to_table(
             yield from _by_group(predictor, sources, table, compute)
         else:
             wanting = [source for source in sources if source.path not in table.rows]
-            with closing(predictor.stream(wanting, compute)) as found:
+            with closing(predictor.stream(wanting, compute, ordered=False)) as found:
                 for _, prediction in found:
                     table.add(prediction)
                     yield prediction
@@ -77,7 +77,7 @@ def _gathered(
     """Features of all files, those that the journal lacks read and noted."""
     wanting = [source for source in sources if (source.path, source.transcript) not in journal.known]
     new: dict[tuple[str, str], Extracted | ClipError] = dict(journal.known)
-    with closing(predictor.extracted(wanting, compute)) as found:
+    with closing(predictor.extracted(wanting, compute, ordered=False)) as found:
         for number, one in found:
             source = wanting[number]
             new[source.path, source.transcript] = one

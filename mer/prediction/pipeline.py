@@ -49,9 +49,10 @@ class Loaded:
 
 
 def extracted(
-    predictor: Predictor, sources: Sequence[Source], compute: ComputeParams
+    predictor: Predictor, sources: Sequence[Source], compute: ComputeParams, *, ordered: bool = True
 ) -> Generator[tuple[int, Extracted | ClipError]]:
-    """Features of each file in order, with its place; faults in place of features."""
+    """Features of each file with its place; faults in place of features. In order, or as soon as they are known: then
+    no file waits for a slower one before it."""
     params, faults = predictor.params, dict[int, ClipError]()
     face = params.faces if "face" in predictor.modalities else None
     reading = compute.model_copy(update={"workers": compute.workers or min(cores(), max(1, len(sources)))})
@@ -64,7 +65,8 @@ def extracted(
             map_batches(worker, _good(read, faults, order), encoding, total=len(sources), description="predict")
         ) as done,
     ):
-        yield from _in_order(((order[number], one) for number, one in done), faults, len(sources))
+        known = _with_faults(((order[number], one) for number, one in done), faults)
+        yield from _in_order(known) if ordered else known
 
 
 def _encoders(compute: ComputeParams, files: int) -> int:
@@ -92,15 +94,23 @@ def _good(
         yield batch
 
 
-def _in_order(
-    done: Iterator[tuple[int, Extracted | ClipError]], faults: dict[int, ClipError], total: int
+def _with_faults(
+    done: Iterator[tuple[int, Extracted | ClipError]], faults: dict[int, ClipError]
 ) -> Iterator[tuple[int, Extracted | ClipError]]:
+    """What is done, and what could not be read as soon as that is noted."""
+    for one in done:
+        yield one
+        while faults:
+            yield faults.popitem()
+    while faults:
+        yield faults.popitem()
+
+
+def _in_order(known: Iterator[tuple[int, Extracted | ClipError]]) -> Iterator[tuple[int, Extracted | ClipError]]:
     waiting: dict[int, Extracted | ClipError] = {}
     place = 0
-    for number, one in done:
+    for number, one in known:
         waiting[number] = one
-        while place in waiting or place in faults:
-            yield place, waiting.pop(place) if place in waiting else faults[place]
+        while place in waiting:
+            yield place, waiting.pop(place)
             place += 1
-    for last in range(place, total):
-        yield last, waiting.pop(last) if last in waiting else faults[last]

@@ -142,14 +142,16 @@ class Predictor:
         """Predict what is decoded already."""
         return predictions(self.classifier, sources, self.extractor(raws))
 
-    def stream(self, sources: Sequence[Source], compute: ComputeParams) -> Generator[tuple[int, Prediction]]:
-        """Each file's place and prediction, in order, as soon as they are known.
+    def stream(
+        self, sources: Sequence[Source], compute: ComputeParams, *, ordered: bool = True
+    ) -> Generator[tuple[int, Prediction]]:
+        """Each file's place and prediction as soon as they are known, in order unless that does not matter.
 
         Where clips are standardised within groups that is when all are read.
         """
         alone = stands_alone(self.classifier)
         waiting: list[tuple[int, Extracted | ClipError]] = []
-        with closing(self.extracted(sources, compute)) as found:
+        with closing(self.extracted(sources, compute, ordered=ordered)) as found:
             for number, one in found:
                 waiting.append((number, one))
                 if alone and len(waiting) == BATCH:
@@ -158,13 +160,13 @@ class Predictor:
         yield from self._predicted(sources, waiting)
 
     def extracted(
-        self, sources: Sequence[Source], compute: ComputeParams
+        self, sources: Sequence[Source], compute: ComputeParams, *, ordered: bool = True
     ) -> Generator[tuple[int, Extracted | ClipError]]:
-        """Features of each file, in order, with its place."""
+        """Features of each file with its place, in order unless that does not matter."""
         from mer.prediction.pipeline import extracted
 
         self.ready()
-        yield from extracted(self, sources, compute)
+        yield from extracted(self, sources, compute, ordered=ordered)
 
     def _predicted(
         self, sources: Sequence[Source], found: Sequence[tuple[int, Extracted | ClipError]]

@@ -1,7 +1,9 @@
 """Which of several faces speaks: the one whose mouth moves as the sound swells.
 
-A first measure, without a model: the correlation of the motion around the mouth, less that of the upper face, with the
-level of the sound. It tells apart faces that are both in the picture; dubbed films and off-screen voices it cannot.
+A first measure, without a model: the correlation of the motion around the mouth with the level of the sound. The motion
+of the rest of the face is not taken off it: heads move as people speak, and without that motion the measure was right
+less often than chance (`benchmarks.who_speaks`). It tells apart faces that are both in the picture; dubbed films and
+off-screen voices it cannot.
 """
 
 from __future__ import annotations
@@ -23,9 +25,10 @@ LEAST_FRAMES = 12
 LEAST = 0.2
 """Correlation below which no face counts as speaking."""
 PATCH = (32, 16)
-MOUTH, BROW = (0.62, 1.0), (0.1, 0.5)
-"""Heights of the mouth and of the upper face, as shares of the box."""
-SIDES = (0.2, 0.8)
+HEIGHTS, SIDES = (0.62, 1.0), (0.2, 0.8)
+"""Where the mouth is, as shares of the box."""
+RANGE_DB = 40.0
+"""What is quieter than the loudest by more counts as this much: how silent a pause is says nothing."""
 
 Image = NDArray[np.uint8]
 
@@ -36,20 +39,19 @@ def wanted_times(seconds: float) -> list[float]:
 
 
 def levels(waveform: NDArray[np.float32], times: Sequence[float], rate: int) -> NDArray[np.float64]:
-    """Level of the sound around each time, in dB, [T]."""
+    """Level of the sound around each time, in dB, at least `RANGE_DB` below the loudest, [T]."""
     half = round(rate / RATE / 2)
     starts = [round(time * rate) for time in times]
     parts = [waveform[max(0, start - half) : start + half].astype(np.float64) for start in starts]
-    return np.array([10 * np.log10(part @ part / max(1, len(part)) + 1e-8) for part in parts])
+    found = np.array([10 * np.log10(part @ part / max(1, len(part)) + 1e-8) for part in parts])
+    return np.maximum(found, found.max(initial=-np.inf) - RANGE_DB)
 
 
 def motion(frames: Sequence[Image], times: Sequence[float], face: FaceCrops) -> NDArray[np.float64]:
-    """How much the mouth moves up to each frame, less the upper face, in grey levels, [T]; the face stands between the
-    frames where it was found as a straight line has it."""
+    """How much the mouth moves up to each frame, in grey levels, [T]; the face stands between the frames where it was
+    found as a straight line has it."""
     boxes = np.stack([np.interp(times, face.timestamps, face.boxes[:, i]) for i in range(4)], axis=1)
-    mouths = [_patch(frame, box, MOUTH) for frame, box in zip(frames, boxes, strict=True)]
-    brows = [_patch(frame, box, BROW) for frame, box in zip(frames, boxes, strict=True)]
-    return _changes(mouths) - _changes(brows)
+    return _changes([_mouth(frame, box) for frame, box in zip(frames, boxes, strict=True)])
 
 
 def correlation(moves: NDArray[np.float64], sound: NDArray[np.float64]) -> float:
@@ -70,10 +72,10 @@ def who_speaks(correlations: Sequence[float]) -> int | None:
     return int(np.argmax(correlations))
 
 
-def _patch(frame: Image, box: NDArray[np.float64], heights: tuple[float, float]) -> NDArray[np.float32]:
+def _mouth(frame: Image, box: NDArray[np.float64]) -> NDArray[np.float32]:
     left, top, right, bottom = box
     width, height = right - left, bottom - top
-    rows = slice(max(0, int(top + heights[0] * height)), max(1, int(top + heights[1] * height)))
+    rows = slice(max(0, int(top + HEIGHTS[0] * height)), max(1, int(top + HEIGHTS[1] * height)))
     columns = slice(max(0, int(left + SIDES[0] * width)), max(1, int(left + SIDES[1] * width)))
     part = frame[rows, columns]
     if not part.size:

@@ -80,7 +80,7 @@ class Table:
 
     def __enter__(self) -> Self:
         try:
-            self._lock = _locked(self._growing)
+            self._lock = locked(self._growing)
             earlier = self._parquet_rows() if self.kind == PARQUET and self.path.exists() else []
             self.rows = {path: record for path, record in (*earlier, *self._records()) if record}
             self._write_all(self._growing)
@@ -138,7 +138,7 @@ class Table:
         head = _csv_line(self.columns.names) if self.kind == CSV else ""
         new = path.with_name(f"{path.name}.new")
         new.write_bytes("".join([head, *self.rows.values()]).encode())
-        lock = _locked(new)
+        lock = locked(new)
         os.replace(new, path)
         self._lock.close()
         self._lock = lock
@@ -219,7 +219,7 @@ def _csv_line(cells: Iterable[Any]) -> str:
     return file.getvalue()
 
 
-def _locked(path: Path) -> io.BufferedRandom:
+def locked(path: Path) -> io.BufferedRandom:
     """The file, open, made where it is missing, and nobody else's until it is closed."""
     file = path.open("a+b")
     try:

@@ -84,7 +84,7 @@ def _train(run: Run, number: int, chains: Sequence[Chain], targets: Mapping[Chai
         sets: list[LearningSet] = []
         places: dict[Chain, range] = {}
         for chain in chains:
-            own, source = run.fit.learned(chain), order.index(run.way_of[chain])
+            own, source = run.fit.learned(chain), order.index(run.inputs_of[chain])
             known = run.scale(chain).standardised(run.values[own]).astype(np.float32)
             rows, labels = run.fit.rows[own], run.fit.labels[own]
             for seed in seeds:
@@ -106,9 +106,9 @@ def _decide(run: Run, rounds: tuple[Round, ...], chain: Chain, before: State | N
     parts = [torch.zeros(len(names), 0, len(run.names))]
     for one, at in deciding:
         of = run.scale(one)  # another chain's scale: brought to this one's
-        predicted = run.predicted(rounds, one, run.fit.rows[at], run.way_of[chain], strengths).double().numpy()
+        predicted = run.predicted(rounds, one, run.fit.rows[at], run.inputs_of[chain], strengths).double().numpy()
         parts.append(torch.from_numpy(scale.standardised(predicted * of.deviation + of.mean)).float())
-    evidence, present = torch.cat(parts, dim=1), run.presence(rounds, run.fit.rows[places])
+    evidence, present = torch.cat(parts, dim=1), run.presence(rounds, run.inputs_of[chain], run.fit.rows[places])
     values = scale.standardised(run.values[places])
     stack = decide_stack(
         evidence,
@@ -144,12 +144,12 @@ def _prior(names: Sequence[str], settings: SelfTrainParams) -> NDArray[np.float6
 
 def _combined(run: Run, state: State, chain: Chain, rows: NDArray[np.int64]) -> Tensor:
     """Standardised numbers [n, K] of some clips."""
-    strengths, way = run.chosen_strengths(chain), run.way_of[chain]
+    strengths, number = run.chosen_strengths(chain), run.inputs_of[chain]
     parts = [torch.zeros(0, len(run.names))]
     for start in range(0, len(rows), ROWS):
         part = rows[start : start + ROWS]
-        predicted = run.predicted(state.rounds, chain, part, way, strengths)
-        parts.append(state.stack(predicted, run.presence(state.rounds, part)))
+        predicted = run.predicted(state.rounds, chain, part, number, strengths)
+        parts.append(state.stack(predicted, run.presence(state.rounds, number, part)))
     return torch.cat(parts)
 
 
@@ -164,16 +164,17 @@ def _targets(run: Run, state: State, chain: Chain) -> Targets | None:
 
 def _results(run: Run, pretrained: Pretrained, states: Mapping[Chain, State]) -> Regressed:
     state, features = states[BUNDLE], run.features
-    way = run.way_of[BUNDLE]
+    number = run.inputs_of[BUNDLE]
+    way, subset = run.seen[number]
     estimator = Estimator(
         targets=run.names,
         standardisation=pretrained.standardisations[way],
-        ridge=tuple(run.floor(BUNDLE, way, run.chosen_strengths(BUNDLE))) if run.linear else (),
+        ridge=tuple(run.floor(BUNDLE, number, run.chosen_strengths(BUNDLE))) if run.linear else (),
         members=tuple((taught.family.name, taught.of(BUNDLE)) for one in state.rounds for taught in one.taught),
         frozen={family.name: family.frozen for family in run.families if family.frozen is not None},
         stack=state.stack,
         scale=run.scale(BUNDLE),
-        looks_at=run.looks_at,
+        looks_at=tuple(run.views.names[place] for place in subset),
     )
     found = _numbers(run, states, BUNDLE, np.arange(len(features)))
     for fold in run.fit.used:
@@ -181,6 +182,7 @@ def _results(run: Run, pretrained: Pretrained, states: Mapping[Chain, State]) ->
         own = _numbers(run, states, (fold,), rows)
         found.values[rows], found.low[rows], found.high[rows] = own.values, own.low, own.high
     outer = {chain: states[chain] for chain in run.fit.chains(1)}
+    way_of = {chain: run.seen[inputs][0] for chain, inputs in run.inputs_of.items()}
     return Regressed(
         estimator,
         pd.DataFrame({"clip_id": features.clip_ids, **found.columns(run.names)}),
@@ -193,7 +195,7 @@ def _results(run: Run, pretrained: Pretrained, states: Mapping[Chain, State]) ->
                 for target, weight in zip(run.names, one.stack.weights[e], strict=True)
             ]
         ),
-        ways_taken([one.name for one in pretrained.standardisations], run.way_of, list(outer)),
+        ways_taken([one.name for one in pretrained.standardisations], way_of, list(outer)),
     )
 
 

@@ -16,9 +16,9 @@ from mer.learning.determinism import pick_device
 from mer.learning.features import FeatureSet
 from mer.learning.inputs import Inputs
 from mer.model.views import Views
-from mer.params import Params, SelfTrainParams
+from mer.params import Params
 from mer.pretraining.pretrain import Pretrained
-from mer.self_training.chains import BUNDLE, Chain, CrossFitting
+from mer.self_training.chains import Chain, CrossFitting
 from mer.self_training.ensemble import Family, make_families
 from mer.self_training.estimator import Scale, fit_scale, mean_outputs, ridge_parts
 from mer.self_training.floor import columns, shared_scale
@@ -26,7 +26,8 @@ from mer.self_training.gains import best_by_groups, scores_of, units_of
 from mer.self_training.members import Members
 from mer.self_training.ridge import SAFE, STRENGTHS, Ridge, fit_ridge
 from mer.self_training.stacking import Stack
-from mer.self_training.subsets import choose_subsets
+from mer.self_training.subsets import Subset, named_views
+from mer.self_training.target_views import Sight
 from mer.self_training.voting import STUDENTS, expert_presence
 
 
@@ -65,23 +66,23 @@ class State:
 @dataclass(frozen=True)
 class Run:
     """What every step shares. `values` [n, K] are the labeled clips' numbers and `groups` [n] whose they are, in the
-    order of `fit`; `fitted` holds the ridge experts of each way to standardise, block by block, of all `chains` and
+    order of `fit`; `fitted` holds the ridge experts on each of the inputs, block by block, of all `chains` and
     strengths."""
 
     features: FeatureSet
     names: tuple[str, ...]
     views: Views
-    looks_at: tuple[str, ...]
+    seen: Sequence[tuple[int, Subset]]
+    """By number of inputs: the way to standardise, and the places of the views that are looked at."""
     params: Params
     fit: CrossFitting
     values: NDArray[np.float64]
     groups: NDArray[np.int64]
     inputs: Mapping[int, Inputs]
-    way_of: Mapping[Chain, int]
+    inputs_of: Mapping[Chain, int]
     chains: Sequence[Chain]
     fitted: Mapping[int, Sequence[Ridge]]
     families: Sequence[Family]
-    present: Tensor
     scales: Mapping[Chain, Scale]
     strengths: dict[tuple[Chain, int], int] = field(default_factory=dict)
 
@@ -112,31 +113,32 @@ class Run:
         """Of the numbers that the chain learns from."""
         return self.scales[chain]
 
-    def ridge(self, chain: Chain, way: int, block: int, strength: int) -> Ridge:
-        """One expert of the floor, on standardised numbers."""
-        at, fitted = self.chains.index(chain) * len(STRENGTHS) + strength, self.fitted[way][block]
+    def ridge(self, chain: Chain, number: int, block: int, strength: int) -> Ridge:
+        """One expert of the floor, on standardised numbers; `number` is that of its inputs."""
+        at, fitted = self.chains.index(chain) * len(STRENGTHS) + strength, self.fitted[number][block]
         return Ridge(fitted.weight[at : at + 1], fitted.bias[at : at + 1])
 
-    def floor(self, chain: Chain, way: int, strengths: Sequence[int]) -> list[Ridge]:
+    def floor(self, chain: Chain, number: int, strengths: Sequence[int]) -> list[Ridge]:
         """The chain's experts of the floor at some strengths, one a block, on the chain's own scale."""
         scale = self.scale(chain)
         mean, deviation = (torch.from_numpy(part).float() for part in (scale.mean, scale.deviation))
-        found = [self.ridge(chain, way, block, strength) for block, strength in enumerate(strengths)]
-        mean, deviation = mean.to(self.present.device), deviation.to(self.present.device)
+        found = [self.ridge(chain, number, block, strength) for block, strength in enumerate(strengths)]
+        device = self.inputs[number].present.device
+        mean, deviation = mean.to(device), deviation.to(device)
         return [Ridge(one.weight / deviation, (one.bias - mean) / deviation) for one in found]
 
     def chosen_strengths(self, chain: Chain) -> list[int]:
         """The strength of each block that the chains that decide find best: the safe one, unless another is better by
         `caution` standard errors."""
-        deciding = [one for one in self.fit.deciding(chain) if one[0] in self.way_of]
+        deciding = [one for one in self.fit.deciding(chain) if one[0] in self.inputs_of]
         return [self._strength(chain, block, deciding) if deciding else SAFE for block in range(len(self.blocks))]
 
     def _strength(self, chain: Chain, block: int, deciding: Sequence[tuple[Chain, NDArray[np.int64]]]) -> int:
         if (chain, block) not in self.strengths:
-            way, scores = self.way_of[chain], []
-            fitted = self.fitted[way][block]
+            number, scores = self.inputs_of[chain], []
+            fitted = self.fitted[number][block]
             for one, at in deciding:
-                x = columns(self.inputs[way], self.blocks[block], self.fit.rows[at])
+                x = columns(self.inputs[number], self.blocks[block], self.fit.rows[at])
                 start = self.chains.index(one) * len(STRENGTHS)
                 at_once = slice(start, start + len(STRENGTHS))
                 predicted = Ridge(fitted.weight[at_once], fitted.bias[at_once])(x).cpu()  # [strengths, n, K]
@@ -147,23 +149,23 @@ class Run:
         return self.strengths[chain, block]
 
     def predicted(
-        self, rounds: Sequence[Round], chain: Chain, rows: NDArray[np.int64], way: int, strengths: Sequence[int]
+        self, rounds: Sequence[Round], chain: Chain, rows: NDArray[np.int64], number: int, strengths: Sequence[int]
     ) -> Tensor:
         """What all experts of a chain say of some clips, standardised as the chain's own numbers, [E, n, K]."""
-        own = self.inputs[way].take(rows)
+        own = self.inputs[number].take(rows)
         found = []
         if self.linear:
-            experts = zip(self.floor(chain, way, strengths), self.blocks, strict=True)
+            experts = zip(self.floor(chain, number, strengths), self.blocks, strict=True)
             found = [expert(columns(own, part)).cpu() for expert, part in experts]
         for one in rounds:
             for taught in one.taught:
-                seen = taught.family.inputs[self.way_of[chain]].take(rows)
+                seen = taught.family.inputs[self.inputs_of[chain]].take(rows)
                 found.append(mean_outputs(taught.of(chain).logits(seen)).cpu())
         return torch.cat(found)
 
-    def presence(self, rounds: Sequence[Round], rows: NDArray[np.int64]) -> Tensor:
+    def presence(self, rounds: Sequence[Round], number: int, rows: NDArray[np.int64]) -> Tensor:
         """Which clips each expert sees something of, bool [E, n]."""
-        return expert_presence(self.present[rows].cpu(), (places for _, places in self.parts(rounds)))
+        return expert_presence(self.inputs[number].present[rows].cpu(), (places for _, places in self.parts(rounds)))
 
 
 def prepare(
@@ -174,18 +176,22 @@ def prepare(
     names: tuple[str, ...],
     rounds: int,
 ) -> Run:
-    """Choose how every chain standardises clips, and fit the floor."""
+    """Choose how every chain sees the clips, standardise them in the ways that were chosen, and fit the floor."""
     device, settings = pick_device(params.model.device), params.self_train
     views = pretrained.standardisations[0].views
-    subset = choose_subsets([], {BUNDLE: 0}, views, fit, 0, _without_search(settings))[BUNDLE]
+    looks_at = named_views(views, settings)
     clips = (features.features, features.present, features.groups)
-    ways = [way.inputs(*clips, device, features.frames).seen_through(subset) for way in pretrained.standardisations]
+    ways = [way.inputs(*clips, device, features.frames).seen_through(looks_at) for way in pretrained.standardisations]
     values = np.stack([features.targets[name] for name in names], axis=1)[fit.rows]
     chains = fit.chains(2 + rounds)
     scales = {chain: fit_scale(values[fit.learned(chain)]) for chain in chains}
     groups, labeled = units_of(features.groups[fit.rows]), [one.take(fit.rows) for one in ways]
-    way_of = _choose_standardisations(labeled, views, values, fit, scales, groups, settings.caution)
-    inputs = {way: ways[way] for way in sorted(set(way_of.values()))}
+    sight = Sight(labeled, views, values, fit, scales, groups, settings.caution)
+    way_of = sight.ways()
+    subset_of = sight.subsets(way_of) if settings.views == "auto" else dict.fromkeys(chains, looks_at)
+    order = sorted({(way_of[chain], subset_of[chain]) for chain in chains})
+    inputs = {i: ways[way].seen_through(subset) for i, (way, subset) in enumerate(order)}
+    inputs_of = {chain: order.index((way_of[chain], subset_of[chain])) for chain in chains}
     parts = list(ridge_parts(views).values())
 
     def fitted(own: Inputs, part: Sequence[int]) -> Ridge:
@@ -193,60 +199,8 @@ def prepare(
         found = fit_ridge(x * scale, values, fit.folds, chains, STRENGTHS)
         return Ridge(found.weight * scale[:, None], found.bias)
 
-    ridges = {way: [fitted(own, part) for part in parts] for way, own in inputs.items()}
+    ridges = {number: [fitted(own, part) for part in parts] for number, own in inputs.items()}
     families = make_families(inputs, views, pretrained.encoders, params, len(names))
-    present = ways[0].present
-    looks_at = tuple(views.names[place] for place in subset)
     return Run(
-        features,
-        names,
-        views,
-        looks_at,
-        params,
-        fit,
-        values,
-        groups,
-        inputs,
-        way_of,
-        chains,
-        ridges,
-        families,
-        present,
-        scales,
+        features, names, views, order, params, fit, values, groups, inputs, inputs_of, chains, ridges, families, scales
     )
-
-
-def _without_search(settings: SelfTrainParams) -> SelfTrainParams:
-    """Regression looks at all views, or at those that the params name; it does not search."""
-    return settings.model_copy(update={"views": "all"}) if settings.views == "auto" else settings
-
-
-def _choose_standardisations(
-    ways: Sequence[Inputs],
-    views: Views,
-    values: NDArray[np.float64],
-    fit: CrossFitting,
-    scales: Mapping[Chain, Scale],
-    groups: NDArray[np.int64],
-    caution: float,
-) -> dict[Chain, int]:
-    """As `floor.choose_standardisations`, by ridge regression's squared error, each target in the chain's own
-    deviations."""
-    chains = list(scales)
-    if len(ways) == 1:
-        return dict.fromkeys(chains, 0)
-    predicted = []
-    for inputs in ways:
-        x = columns(inputs, views.all) * shared_scale(inputs, views.all, views)
-        predicted.append(fit_ridge(x, values, fit.folds, chains, [STRENGTHS[SAFE]])(x).cpu())  # [chains, n, K]
-    found = {}
-    for chain in chains:
-        deciding = [one for one in fit.deciding(chain) if one[0] in chains]
-        scores = [
-            torch.cat([scores_of(of[chains.index(one)][at], values[at], scales[chain]) for one, at in deciding])
-            for of in predicted
-            if deciding
-        ]
-        units = groups[np.concatenate([np.zeros(0, np.int64), *(at for _, at in deciding)])]
-        found[chain] = best_by_groups(torch.stack(scores), units, 0, caution) if scores else 0
-    return found

@@ -49,12 +49,17 @@ def choose_subsets(
     """
     every = tuple(views.all)
     if settings.views != "auto" or len(views) == 1:
-        return dict.fromkeys(way_of, _named(views, settings))
+        return dict.fromkeys(way_of, named_views(views, settings))
     search = _Search(labeled, views, way_of, fit, classes, settings.caution)
     return {chain: search.best(chain, every) for chain in way_of}
 
 
-def _named(views: Views, settings: SelfTrainParams) -> Subset:
+def named_views(views: Views, settings: SelfTrainParams) -> Subset:
+    """Those that the params name, else all.
+
+    Raises:
+        MerError: `self_train.views` names a view that there is not.
+    """
     if isinstance(settings.views, str):
         return tuple(views.all)
     unknown = [name for name in settings.views if name not in views.names]

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from mer.cli import app
 from mer.errors import MerError
+from mer.prediction import pipeline
 from mer.prediction.answer import Prediction
 from mer.prediction.tables import Columns, Table
 from tests.bundles import TEXTS
@@ -139,6 +140,36 @@ def test_a_run_killed_halfway_and_run_again_gives_the_same_table(
     assert out.read_bytes() == once.read_bytes()
     table = pd.read_csv(out)
     assert list(table["label"]) == [list(TEXTS)[i % 3] for i in range(240)]
+
+
+@pytest.mark.parametrize("which", ["bundle", "group_bundle"])
+def test_what_a_slow_file_before_it_holds_back_is_kept(
+    which: str, request: pytest.FixtureRequest, many: Many, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first batch of files is done last; Ctrl-C comes before that."""
+    folder, files, out = request.getfixturevalue(which), many(40), tmp_path / "out.csv"
+    arguments = ["predict", str(files), "--bundle", str(folder), "--workers", "1", "--out"]
+    assert CliRunner().invoke(app, [*arguments, str(tmp_path / "once.csv")]).exit_code == 0
+    ours, ends = pipeline.map_batches, [True]
+
+    def last_first(worker, batches, *more, **named):
+        found = list(ours(worker, batches, *more, **named))
+        if isinstance(worker, pipeline.Loaded) and len(found) == 40:
+            found = found[16:] + found[:16]
+            for one in found:
+                if one[0] == 8 and ends:
+                    ends.clear()
+                    raise KeyboardInterrupt
+                yield one
+            return
+        yield from found
+
+    monkeypatch.setattr(pipeline, "map_batches", last_first)
+    assert CliRunner().invoke(app, [*arguments, str(out)]).exit_code == 130
+    kept = out if which == "bundle" else out.with_name("out.csv.features")
+    assert kept.read_bytes().count(b"\n") > 30
+    assert CliRunner().invoke(app, [*arguments, str(out)]).exit_code == 0
+    assert out.read_bytes() == (tmp_path / "once.csv").read_bytes()
 
 
 @pytest.mark.parametrize("form", FORMS)

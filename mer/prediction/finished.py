@@ -1,0 +1,73 @@
+"""Which files an earlier run was through with: a line of JSON each, so that a killed run need not start them again."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Self
+
+from mer.errors import MerError
+from mer.machine import explain
+from mer.prediction.source import Source
+from mer.prediction.tables import locked
+from mer.store.keys import digest
+
+
+class Finished:
+    """A file of lines at `path`, each a file that was predicted and `what` came of it.
+
+    `made` is all that decides the outcome beside the file itself: the bundle and the options. Lines of another `made`,
+    of a file that has changed since, and a last line that was cut off are passed over.
+
+    Raises:
+        MerError: the file cannot be written, holds something else, or another run writes it.
+    """
+
+    def __init__(self, path: Path, *made: Any) -> None:
+        self.path, self._made = path, made
+        self._known: dict[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        try:
+            self._file = locked(self.path)
+            content = self.path.read_bytes()
+            whole = content[: content.rfind(b"\n") + 1]
+            for line in whole.decode().splitlines():
+                values = json.loads(line)
+                self._known[str(values["key"])] = values["what"]
+            self._file.truncate(len(whole))
+        except OSError as error:
+            raise MerError(f"{explain(error, self.path)}") from None
+        except (ValueError, KeyError, TypeError):
+            raise MerError(
+                f"{self.path}: not what `mer predict` notes there; delete it, or name another --out"
+            ) from None
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._file.close()
+
+    def what(self, source: Source) -> Any:
+        """What came of a file; None where that is not known."""
+        key = self._key(source)
+        return None if key is None else self._known.get(key)
+
+    def add(self, source: Source, what: Any) -> None:
+        """Note a file; it is on its way to the disk when this returns."""
+        key = self._key(source)
+        if key is None:
+            return
+        self._known[key] = what
+        line = json.dumps({"path": source.path, "key": key, "what": what}, ensure_ascii=False)
+        self._file.write(line.encode() + b"\n")
+        self._file.flush()
+
+    def _key(self, source: Source) -> str | None:
+        """Changes with the file; None where there is none."""
+        try:
+            about = os.stat(source.file)
+        except (OSError, ValueError):
+            return None
+        file = [os.path.realpath(source.file), about.st_size, about.st_mtime_ns]
+        return digest(file, source.group, source.transcript, *self._made)
