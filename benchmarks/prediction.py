@@ -117,9 +117,8 @@ def stages_rows(run: Path, bundle: Path, sources: Sequence[Source]) -> Rows:
     classifier = Predictor(bundle).classifier
     clips = pd.read_parquet(run / "data/clips.parquet").iloc[: len(sources)]
     told = pd.read_parquet(run / "data/predictions.parquet").set_index("clip_id")
-    tables = {
-        name: read_utterances(run / f"data/features/{name}/utterance.parquet") for name in classifier.standardisation.standardisers
-    }
+    names = classifier.standardisation.standardisers
+    tables = {name: read_utterances(run / f"data/features/{name}/utterance.parquet") for name in names}
     places = {name: {clip: row for row, clip in enumerate(table.clip_ids)} for name, table in tables.items()}
     found: dict[str, Mapping[str, float]] = {}
     for clip, source in zip(clips["clip_id"], sources, strict=True):
