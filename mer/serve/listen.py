@@ -40,7 +40,7 @@ def listen(predictor: Predictor, limits: Limits, host: str, port: int, token: st
     server_of(app, limits, address(host, taken.getsockname()[1], token)).run(sockets=[taken])
 
 
-class Impatient(H11Protocol):  # type: ignore[misc]
+class Impatient(H11Protocol):
     """HTTP that ends a connection whose request does not come.
 
     Uvicorn itself waits for ever: as many such connections as it takes at once would shut everybody else out.
