@@ -24,7 +24,7 @@ from mer.prediction.extractor import Extracted, Raw, raw_of
 from mer.prediction.predictor import Predictor
 from mer.prediction.source import Source
 from mer.prediction.utterances import Cutting, Span, listen, read_span, spans
-from mer.prediction.voting import predictions
+from mer.prediction.voting import ROWS, predictions, stands_alone
 
 BATCH = 16
 """Utterances encoded together."""
@@ -74,9 +74,9 @@ def timeline(
     """Predict each utterance of a film of up to a day.
 
     One pass finds the speech, another takes the frames; memory holds a stretch of sound, the frames of a batch of
-    utterances and every utterance's features. The sound waits in a temporary file, four bytes a sample. In a bundle
-    that standardises within groups, a film without a group is a group of its own. A transcript of the whole film says
-    nothing of an utterance and is not used.
+    utterances and the features of a block of them, or of all where a bundle standardises within groups. The sound waits
+    in a temporary file, four bytes a sample. In such a bundle, a film without a group is a group of its own. A
+    transcript of the whole film says nothing of an utterance and is not used.
 
     Raises:
         MediaError: the film cannot be decoded.
@@ -87,9 +87,7 @@ def timeline(
         found = listen(read_sound(source.file, predictor.params.decode), spool)
         seconds = found.samples / RATE or _length(predictor, source)
         cut = spans(found, cutting, seconds)
-        extracted = list(_extracted(predictor, source, cut, spool))
-    sources = [Source(source.path, source.file, source.group or source.path) for _ in cut]
-    voted = predictions(predictor.classifier, sources, extracted)
+        voted = list(_voted(predictor, source, cut, spool))
     smoothed = smooth(cut, voted, smoothing)
     return [
         Utterance(start, end, one, tuple(_later(word, start) for word in one.words), near)
@@ -111,6 +109,19 @@ def smooth(cut: Sequence[Span], voted: Sequence[Prediction], deviation: float) -
         weight = lengths * np.exp(-0.5 * ((middles - middles[place]) / deviation) ** 2)
         result[i] = dict(zip(names, map(float, weight @ values / weight.sum()), strict=True))
     return result
+
+
+def _voted(predictor: Predictor, source: Source, cut: Sequence[Span], spool: BinaryIO) -> Iterator[Prediction]:
+    """Predictions of each utterance, in order; features are kept for a block, or all where one's hang on others'."""
+    own = Source(source.path, source.file, source.group or source.path)
+    most = ROWS if stands_alone(predictor.classifier) else len(cut)
+    waiting: list[Extracted] = []
+    for one in _extracted(predictor, source, cut, spool):
+        waiting.append(one)
+        if len(waiting) == most:
+            yield from predictions(predictor.classifier, [own] * most, waiting)
+            waiting = []
+    yield from predictions(predictor.classifier, [own] * len(waiting), waiting)
 
 
 def _extracted(predictor: Predictor, source: Source, cut: Sequence[Span], spool: BinaryIO) -> Iterator[Extracted]:

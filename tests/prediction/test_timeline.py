@@ -18,8 +18,11 @@ from mer.cli import app
 from mer.encoders.asr import voice
 from mer.encoders.asr.transcript import Word
 from mer.errors import MerError
+from mer.prediction import timeline as film_timeline
 from mer.prediction import utterances
 from mer.prediction.answer import Prediction
+from mer.prediction.predictor import Predictor
+from mer.prediction.source import Source
 from mer.prediction.tiers import FORMS, write
 from mer.prediction.timeline import Utterance, smooth
 from mer.prediction.utterances import Cutting, listen, read_span, spans
@@ -190,3 +193,18 @@ def test_a_timeline_of_a_file_by_the_command(bundle: Path, tmp_path: Path) -> No
     gone = CliRunner().invoke(app, ["predict", "nope.wav", "--bundle", str(bundle), "--timeline"])
     assert gone.exit_code == 1
     assert "nope.wav: No such file" in gone.stderr
+
+
+@pytest.mark.parametrize(("which", "most"), [("bundle", 32), ("group_bundle", 40)])
+def test_features_of_a_long_film_are_held_for_a_block_alone(
+    which: str, most: int, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of forty windows; where clips are standardised within groups, all of the film count."""
+    soundfile.write(tmp_path / "film.wav", sound(20.0), RATE)
+    sizes: list[int] = []
+    vote = film_timeline.predictions
+    monkeypatch.setattr(film_timeline, "predictions", lambda b, s, f: (sizes.append(len(f)), vote(b, s, f))[1])
+    file = str(tmp_path / "film.wav")
+    found = film_timeline.timeline(Predictor(request.getfixturevalue(which)), Source(file, file), Cutting(window=0.5))
+    assert (len(found), max(sizes), sum(sizes)) == (40, most, 40)
+    assert [one.start for one in found] == [i / 2 for i in range(40)]
