@@ -291,7 +291,8 @@ def cost(clips: int, numbers: Sequence[int], width: int) -> None:
 def blocks(path: Path, seeds: int) -> None:
     """EmoDB by an encoder whose blocks lie side by side in a table: summed, side by side, and weighted."""
     table = read_utterances(path)
-    clips = pd.read_csv(shared_data() / "emodb" / "clips.csv", dtype=str).set_index("clip_id").loc[table.clip_ids]
+    listed = pd.read_csv(shared_data() / "emodb" / "clips.csv", dtype=str, keep_default_na=False)
+    clips = listed.set_index("clip_id").loc[table.clip_ids]
     x = table.embeddings.reshape(len(clips), BLOCKS, -1)
     ways = {"the last four summed": x[:, -4:].sum(axis=1), "all summed": x.sum(axis=1)}
     ways |= {"all side by side": table.embeddings, "weighted": table.embeddings}

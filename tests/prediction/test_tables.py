@@ -120,7 +120,11 @@ def test_a_run_killed_halfway_and_run_again_gives_the_same_table(
     how: signal.Signals, bundle: Path, many: Many, tmp_path: Path
 ) -> None:
     files, out = many(240), tmp_path / "out.csv"
-    process = subprocess.Popen(run(files, "--bundle", bundle, "--out", out, "--workers", 1), stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        run(files, "--bundle", bundle, "--out", out, "--workers", 1),
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and (not out.exists() or out.read_bytes().count(b"\n") < 10):
         time.sleep(0.02)

@@ -82,7 +82,7 @@ def test_a_saved_model_reads_frames_as_before(run, tmp_path):
     _, pretrained, _ = run
     pretrained.save(tmp_path / "model.safetensors")
     again = load_pretrained(tmp_path / "model.safetensors")
-    assert again.views[0].frames["face"].most == pretrained.views[0].frames["face"].most == 6
+    assert again.standardisations[0].frames["face"].most == pretrained.standardisations[0].frames["face"].most == 6
     again.save(tmp_path / "again.safetensors")
     assert (tmp_path / "again.safetensors").read_bytes() == (tmp_path / "model.safetensors").read_bytes()
 
