@@ -64,7 +64,7 @@ def repro(clone: Path, *options: str) -> Cost:
     )
     if done.returncode:
         sys.exit(done.stdout + done.stderr)
-    ran = re.findall(r"Running stage '(\w+)'", done.stdout)
+    ran = re.findall(r"Running stage '([^']+)'", done.stdout)
     return Cost(time.perf_counter() - begin, _cpu() - before, ran)
 
 
