@@ -78,7 +78,7 @@ PAYLOADS: dict[str, tuple[Any, str]] = {
     "torch.load": (Calls(torch.load, CANARY), "torch"),
     "records": (np.zeros(2, [("a", "f4")]), "dtype 'V4'|records"),
     "dates": (np.zeros(2, "M8[s]"), "dtype 'M8'"),
-    "a defaultdict of a function": (__import__("collections").defaultdict(print), r"\.print'"),
+    "a defaultdict of a function": (__import__("collections").defaultdict(len), r"\.len'"),
 }
 
 
