@@ -68,8 +68,9 @@ class ClipTable:
     """Clips in corpus order and the class order of their labels: what training and evaluation look at.
 
     `rows` has `clip_id, split, label, group`; where they were asked for, `fold`, `path` and `transcript`; and where the
-    corpus has them `corpus_fold`, `target_<name>` and `soft_<class>` (see `LABELS`). `label`, `fold` and these are set
-    for the labeled split only. Labels of the test split live in a table of their own, which only evaluation reads.
+    corpus has them `corpus_fold`, `target_<name>` and `soft_<class>` (see `LABELS`). `label` and these are set for
+    the labeled split only, `fold` for unlabeled clips of its groups, too. Labels of the test split live in a table of
+    their own, which only evaluation reads.
     """
 
     rows: pd.DataFrame
