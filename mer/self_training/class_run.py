@@ -17,11 +17,11 @@ from mer.learning.features import FeatureSet
 from mer.params import Params
 from mer.pretraining.pretrain import Pretrained
 from mer.self_training.chains import Chain, CrossFitting
-from mer.self_training.ensemble import Family, Round, make_families
+from mer.self_training.ensemble import Family, Round, expert_parts, make_families
 from mer.self_training.floor import Choice, Floor, choose_standardisations
 from mer.self_training.subsets import Subset, choose_subsets
 from mer.self_training.votes import Voted, joined
-from mer.self_training.voting import STUDENTS, Vote, expert_presence
+from mer.self_training.voting import Vote, expert_presence
 
 FEW_FOLDS = 6
 """With more folds than these the largest chains standardise in the first way: to let them choose would cost too many
@@ -74,14 +74,10 @@ class Run:
         """`<family> <part>` of all experts, the floor's first."""
         return [name for name, _ in self._parts(rounds)]
 
-    def _parts(self, rounds: Sequence[Round]) -> list[tuple[str, list[int]]]:
+    def _parts(self, rounds: Sequence[Round]) -> list[tuple[str, Sequence[int]]]:
         """Every expert's name, and the places of the views that it sees."""
-        parts = list(self.floor.parts.items()) if self.linear else []
-        for one in rounds:
-            for family in self.families:
-                name = f"{family.name}{STUDENTS * bool(one.number)}"
-                parts += [(f"{name} {head}", places) for head, places in family.heads.items()]
-        return parts
+        floor = self.floor.parts if self.linear else {}
+        return expert_parts(floor, (one.number for one in rounds), self.families)
 
     def logits(self, rounds: Sequence[Round], chain: Chain, rows: NDArray[np.int64], choice: Choice) -> Tensor:
         """What all experts of a chain say of some clips, [E, n, C]."""

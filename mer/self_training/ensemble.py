@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,7 @@ from mer.self_training.batches import LearningSet, Targets
 from mer.self_training.chains import Chain, CrossFitting
 from mer.self_training.classifier import heads_of, make_classifier
 from mer.self_training.members import Members, train_members
+from mer.self_training.voting import STUDENTS
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,17 @@ class Family:
     def heads(self) -> Parts:
         """Names of a member's heads, and the places of the views that they see."""
         return heads_of(self.name, self.views)
+
+
+def expert_parts(floor: Parts, rounds: Iterable[int], families: Sequence[Family]) -> list[tuple[str, Sequence[int]]]:
+    """`<family> <part>` of all experts, the floor's first, then those of each round by its number, and the places of
+    the views that each sees."""
+    parts: list[tuple[str, Sequence[int]]] = list(floor.items())
+    for number in rounds:
+        for family in families:
+            name = f"{family.name}{STUDENTS * bool(number)}"
+            parts += [(f"{name} {head}", places) for head, places in family.heads.items()]
+    return parts
 
 
 def make_families(

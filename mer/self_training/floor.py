@@ -16,7 +16,7 @@ from mer.model.views import Parts, Views
 from mer.self_training.calibration import calibrate, log_likelihood, log_shares
 from mer.self_training.chains import Chain, CrossFitting
 from mer.self_training.linear import Linear, fit_linear, without_shares
-from mer.self_training.voting import gain
+from mer.self_training.voting import best_gain, gain
 
 STRENGTHS = ((3e-3, 1.0), (1e-2, 1.0), (3e-2, 1.0), (1e-1, 1.0), (1e-2, 0.0), (1e-1, 0.0))
 """scikit-learn's C, for columns of unit variance, and how far classes are balanced."""
@@ -180,12 +180,7 @@ def calibrated_scores(logits: Tensor, labels: NDArray[np.int64], log_prior: Tens
 
 def best_choice(scores: Tensor, safe: int, caution: float) -> int:
     """The row of [Q, n] with the highest mean that is `caution` standard errors above the safe row's, or that row."""
-    better = []
-    for i in range(len(scores)):
-        mean, error = gain(scores[i], scores[safe])
-        if mean > 0 and mean >= caution * error:
-            better.append((mean, i))
-    return max(better)[1] if better else safe
+    return best_gain((gain(own, scores[safe]) for own in scores), safe, caution)
 
 
 def columns(inputs: Inputs, part: Sequence[int], rows: NDArray[np.int64] | None = None) -> Tensor:

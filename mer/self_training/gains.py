@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mer.learning.features import grouped
 from mer.self_training.estimator import Scale
+from mer.self_training.voting import best_gain
 
 
 def scores_of(predicted: Tensor, values: NDArray[np.float64], scale: Scale | None = None) -> Tensor:
@@ -28,14 +29,10 @@ def best_by_groups(scores: Tensor, groups: NDArray[np.int64], safe: int, caution
     Clips of a group err together, above all where the number is a trait of the speaker: the error is that of groups.
     The best of several must be better by more: as improbable together as one alone is at `caution` (Bonferroni).
     """
-    better, normal = [], NormalDist()
+    normal = NormalDist()
     alternatives = max(1, len(scores) - 1)
     caution = -normal.inv_cdf(normal.cdf(-caution) / alternatives) if caution < 8 else caution
-    for i in range(len(scores)):
-        mean, error = grouped_gain(scores[i] - scores[safe], groups)
-        if mean > 0 and mean >= caution * error:
-            better.append((mean, i))
-    return max(better)[1] if better else safe
+    return best_gain((grouped_gain(own - scores[safe], groups) for own in scores), safe, caution)
 
 
 def grouped_gain(difference: Tensor, groups: NDArray[np.int64]) -> tuple[float, float]:

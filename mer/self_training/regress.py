@@ -23,6 +23,7 @@ from mer.self_training.gains import clips_a_group, grouped_gain, scores_of
 from mer.self_training.members import squared_losses, train_members
 from mer.self_training.regression_run import Round, Run, State, Taught, prepare
 from mer.self_training.stacking import decide_stack
+from mer.self_training.voting import convincing
 from mer.self_training.ways import Ways, ways_taken
 
 ROWS = 8192
@@ -129,7 +130,7 @@ def _decide(run: Run, rounds: tuple[Round, ...], chain: Chain, before: State | N
     if before is None:
         return State(rounds, stack, scores, [{**note, "kept": True}])
     mean, error = grouped_gain(scores - before.scores, run.groups[places])
-    kept = not settings.gate or (mean > 0 and mean >= settings.caution * error)
+    kept = not settings.gate or convincing(mean, error, settings.caution)
     notes = [*before.notes, {**note, "kept": kept}]
     return State(rounds, stack, scores, notes) if kept else replace(before, notes=notes)
 

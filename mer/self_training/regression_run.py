@@ -19,7 +19,7 @@ from mer.model.views import Views
 from mer.params import Params
 from mer.pretraining.pretrain import Pretrained
 from mer.self_training.chains import Chain, CrossFitting
-from mer.self_training.ensemble import Family, make_families
+from mer.self_training.ensemble import Family, expert_parts, make_families
 from mer.self_training.estimator import Scale, fit_scale, mean_outputs, ridge_parts
 from mer.self_training.floor import columns, shared_scale
 from mer.self_training.gains import best_by_groups, scores_of, units_of
@@ -28,7 +28,7 @@ from mer.self_training.ridge import SAFE, STRENGTHS, Ridge, fit_ridge
 from mer.self_training.stacking import Stack
 from mer.self_training.subsets import Subset, named_views
 from mer.self_training.target_views import Sight
-from mer.self_training.voting import STUDENTS, expert_presence
+from mer.self_training.voting import expert_presence
 
 
 @dataclass(frozen=True)
@@ -97,12 +97,8 @@ class Run:
 
     def parts(self, rounds: Sequence[Round]) -> list[tuple[str, Sequence[int]]]:
         """Every expert's name, and the places of the views that it sees."""
-        parts: list[tuple[str, Sequence[int]]] = list(ridge_parts(self.views).items()) if self.linear else []
-        for one in rounds:
-            for family in self.families:
-                name = f"{family.name}{STUDENTS * bool(one.number)}"
-                parts += [(f"{name} {head}", places) for head, places in family.heads.items()]
-        return parts
+        floor = ridge_parts(self.views) if self.linear else {}
+        return expert_parts(floor, (one.number for one in rounds), self.families)
 
     @property
     def blocks(self) -> list[Sequence[int]]:

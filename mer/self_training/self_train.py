@@ -22,7 +22,7 @@ from mer.self_training.ensemble import Round, train_round
 from mer.self_training.floor import FLOOR
 from mer.self_training.results import SelfTrained, gather_results, learned_rows, weighted_f1
 from mer.self_training.targets import class_thresholds, make_targets
-from mer.self_training.voting import STUDENTS, decide_vote, gain, prior_weights
+from mer.self_training.voting import STUDENTS, convincing, decide_vote, gain, prior_weights
 
 
 def self_train(features: FeatureSet, pretrained: Pretrained, params: Params) -> SelfTrained:
@@ -92,7 +92,7 @@ def _decide(run: Run, rounds: tuple[Round, ...], chain: Chain, before: State | N
     if before is None:
         return State(rounds, vote, scores, evidence, [{**note, "kept": True}])
     mean, error = gain(scores, before.scores)
-    kept = not settings.gate or (mean > 0 and mean >= settings.caution * error)
+    kept = not settings.gate or convincing(mean, error, settings.caution)
     notes = [*before.notes, {**note, "kept": kept}]
     return State(rounds, vote, scores, evidence, notes) if kept else replace(before, notes=notes)
 

@@ -16,7 +16,7 @@ from mer.self_training.calibration import log_shares
 from mer.self_training.chains import Chain, CrossFitting
 from mer.self_training.floor import SAFE, STRENGTHS, calibrated_scores, columns, shared_scale
 from mer.self_training.linear import fit_linear
-from mer.self_training.voting import gain
+from mer.self_training.voting import convincing, gain
 
 Subset = tuple[int, ...]
 """Places of the views that are looked at, in order."""
@@ -92,7 +92,7 @@ class _Search:
             fewer = [tuple(place for place in subset if place != left_out) for left_out in subset]
             scores = self._scores(chain, deciding, [subset, *fewer])
             gains = [gain(one, scores[0]) for one in scores[1:]]
-            better = [(mean, -i) for i, (mean, error) in enumerate(gains) if mean > 0 and mean >= self.caution * error]
+            better = [(mean, -i) for i, (mean, error) in enumerate(gains) if convincing(mean, error, self.caution)]
             if not better:
                 break
             subset = fewer[-max(better)[1]]

@@ -148,3 +148,14 @@ def gain(better: Tensor, than: Tensor) -> tuple[float, float]:
         return 0.0, 0.0
     deviation = float(difference.std(correction=1)) if len(difference) > 1 else float("inf")
     return float(difference.mean()), deviation / len(difference) ** 0.5
+
+
+def convincing(mean: float, error: float, caution: float) -> bool:
+    """Whether a gain is one: above zero, and by `caution` standard errors."""
+    return mean > 0 and mean >= caution * error
+
+
+def best_gain(gains: Iterable[tuple[float, float]], safe: int, caution: float) -> int:
+    """The place of the largest convincing gain of (mean, standard error) over the safe one, or the safe place."""
+    better = [(mean, place) for place, (mean, error) in enumerate(gains) if convincing(mean, error, caution)]
+    return max(better)[1] if better else safe
