@@ -170,7 +170,8 @@ def compare_encoding(folder: Path, crops: NDArray[np.uint8], rounds: int) -> tup
 
 def usual_embedding(processor: Any, model: Any, crop: NDArray[np.uint8]) -> NDArray[np.float32]:
     with torch.no_grad():
-        return np.asarray(model(**processor(Image.fromarray(crop), return_tensors="pt")).image_embeds.numpy())
+        pixels = processor(Image.fromarray(crop), return_tensors="pt").to(model.device)
+        return np.asarray(model(**pixels).image_embeds.cpu().numpy())
 
 
 def take_turns(sides: Sequence[Callable[[], Any]], rounds: int) -> list[tuple[float, Any]]:

@@ -21,12 +21,12 @@ import numpy as np
 import torch
 import transformers
 from numpy.typing import NDArray
-from PIL import Image
 
 from benchmarks.corpora import load_corpus, make_draw, make_feature_set
+from benchmarks.face import usual_embedding as usual_embedding_of_crop
 from benchmarks.methods import Trainer
 from benchmarks.speech import LAYERS, RATE, make_clips
-from benchmarks.text import make_bert, sentences
+from benchmarks.text import make_bert, sentences, usual_embedding
 from benchmarks.training import synthetic
 from mer.encoders.face.load import load_face_encoder
 from mer.encoders.speech.features import SpeechFeatures
@@ -89,13 +89,9 @@ def faces(device: str, rounds: int, scale: float) -> None:
         processor = transformers.AutoImageProcessor.from_pretrained(folder, backend="pil")
         model = transformers.CLIPVisionModelWithProjection.from_pretrained(folder).eval().to(device)
 
-        @torch.no_grad()
         def usual() -> Vectors:
-            def one(crop: NDArray[np.uint8]) -> Vectors:
-                pixels = processor(Image.fromarray(crop), return_tensors="pt").to(device)
-                return np.asarray(model(**pixels).image_embeds[0].cpu().numpy())
-
-            return np.stack([np.mean([one(crop) for crop in clip], axis=0) for clip in clips])
+            embedded = [[usual_embedding_of_crop(processor, model, crop)[0] for crop in clip] for clip in clips]
+            return np.stack([np.mean(clip, axis=0) for clip in embedded])
 
         def ours(dtype: str) -> Callable[[], Vectors]:
             encoder = load_face_encoder(FaceParams(encoder=folder, pooling="mean", dtype=dtype, device=device))  # type: ignore[arg-type]
@@ -113,14 +109,8 @@ def text(device: str, rounds: int, scale: float) -> None:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
         model = transformers.AutoModel.from_pretrained(folder).eval().to(device)
 
-        @torch.no_grad()
         def usual() -> Vectors:
-            vectors = []
-            for sentence in texts:
-                tokens = tokenizer(sentence, return_tensors="pt").to(device)
-                states = model(**tokens, output_hidden_states=True).hidden_states
-                vectors.append(torch.stack(states)[list(LAYERS)].sum(0)[0][1:-1].mean(0).cpu().numpy())
-            return np.stack(vectors)
+            return np.stack([usual_embedding(tokenizer, model, sentence) for sentence in texts])
 
         def ours(dtype: str) -> Callable[[], Vectors]:
             encoder = load_text_encoder(TextParams(encoder=folder, dtype=dtype, device=device))  # type: ignore[arg-type]

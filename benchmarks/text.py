@@ -90,8 +90,9 @@ def compare(folder: Path, texts: list[str], rounds: int) -> None:
 
 def usual_embedding(tokenizer: Any, model: Any, text: str) -> NDArray[np.float32]:
     with torch.no_grad():
-        states = model(**tokenizer(text, return_tensors="pt"), output_hidden_states=True).hidden_states
-    return np.asarray(torch.stack(states)[[-4, -3, -2, -1]].sum(0)[0][1:-1].mean(0).numpy())
+        tokens = tokenizer(text, return_tensors="pt").to(model.device)
+        states = model(**tokens, output_hidden_states=True).hidden_states
+    return np.asarray(torch.stack(states)[[-4, -3, -2, -1]].sum(0)[0][1:-1].mean(0).cpu().numpy())
 
 
 def time_tfidf(texts: list[str]) -> None:
