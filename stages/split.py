@@ -17,9 +17,7 @@ def split(params: Params) -> None:
         print(f"split: the corpus' own {own} folds are too few, at least {LEAST} are needed: others are dealt")
     unlabeled = rows[rows["split"] == "unlabeled"]
     if kin := int((unlabeled["fold"] >= 0).sum()):
-        print(
-            f"split: {kin} of {len(unlabeled)} unlabeled clips are of labeled groups: models judged on them learn without"
-        )
+        print(f"split: {kin} of {len(unlabeled)} unlabeled clips are of labeled groups, and held out with them")
     write_folds("data/folds.parquet", rows[rows["fold"] >= 0])
 
 
