@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 
 from mer import bundle_cli, cache_cli, encoders_cli, evaluate_cli, predict_cli, serve_cli, submit_cli
-from mer.console import LOCALE, take_any_letter, told
 from mer.errors import MerError
-from mer.machine import explain
+from mer.running.console import LOCALE, take_any_letter, told
+from mer.running.machine import explain
 
 app = typer.Typer(
     help="Multimodal emotion recognition from short video clips.",
@@ -56,7 +56,7 @@ def views(
 ) -> None:
     """Rank the views: what each scores alone by an out-of-fold linear probe, its coverage, and the best pair."""
     from mer.evaluation.view_ranking import table
-    from mer.foreign import read_json
+    from mer.running.foreign import read_json
 
     print(table(read_json(path, f"{path}: run `dvc repro rank_views`")))
 

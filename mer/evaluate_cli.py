@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from mer.console import speaks_unicode
 from mer.errors import MerError
+from mer.running.console import speaks_unicode
 
 
 def evaluate(

@@ -16,13 +16,13 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from mer.console import LOCALE, take_any_letter, told
 from mer.errors import MerError
 from mer.half_written import mend
-from mer.machine import explain
 from mer.odd_files import check_tree
 from mer.params import Params, load_params, origin
 from mer.params.corpus import READ_BY as LAYOUTS_THAT_READ
+from mer.running.console import LOCALE, take_any_letter, told
+from mer.running.machine import explain
 
 FOLDER = Path("data/links")
 VIEWS = Path("data/view_links")

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mer.console import speaks_unicode
 from mer.errors import MerError
+from mer.running.console import speaks_unicode
 
 if TYPE_CHECKING:
     from mer.errors import ClipError

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mer.needed import is_needed, leave_out
+from mer.running.needed import is_needed, leave_out
 from sample.action_units import draw_resting_face, draw_tracks
 from sample.face import draw_look
 from sample.params import CorpusParams, load_params

@@ -20,7 +20,7 @@ from mer.hubert_adaptation.masked_prediction import MaskedPrediction, train_mask
 from mer.hubert_adaptation.mfcc import mfcc_with_deltas
 from mer.hubert_adaptation.scores import EpochScores
 from mer.hubert_adaptation.speech_batches import Utterance
-from mer.needed import is_needed, leave_out
+from mer.running.needed import is_needed, leave_out
 from sample.params import HubertParams, load_params
 from sample.video import read_audio
 

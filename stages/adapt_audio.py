@@ -9,10 +9,10 @@ import pandas as pd
 from mer.clips import read_splits
 from mer.extraction.media import open_media
 from mer.hubert_adaptation.scores import EpochScores
-from mer.needed import is_needed, leave_out
 from mer.params import Params
 from mer.params.needs import ADAPTED
-from mer.stage import run, write_curve
+from mer.running.needed import is_needed, leave_out
+from mer.running.stage import run, write_curve
 from mer.store.location import cache_root
 
 

@@ -3,9 +3,9 @@
 from mer.extraction.crops import crop_faces
 from mer.extraction.media import open_media
 from mer.links import link
-from mer.needed import is_needed
 from mer.params import Params
-from mer.stage import note_work, run, write_json
+from mer.running.needed import is_needed
+from mer.running.stage import note_work, run, write_json
 
 
 def crop(params: Params) -> None:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from mer.clips import read_clips
 from mer.extraction.decode import decode_corpus
-from mer.needed import is_needed
 from mer.params import Params
-from mer.stage import note_work, run
+from mer.running.needed import is_needed
+from mer.running.stage import note_work, run
 
 
 def decode(params: Params) -> None:

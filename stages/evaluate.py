@@ -9,7 +9,7 @@ from mer.evaluation.headline import headline
 from mer.evaluation.robustness import robustness_curves
 from mer.evaluation.submission import submission
 from mer.params import Params
-from mer.stage import run, write_curve, write_json
+from mer.running.stage import run, write_curve, write_json
 
 
 def main(params: Params) -> None:

@@ -5,7 +5,7 @@ import sys
 from mer.errors import MerError
 from mer.extraction.views import extract_view
 from mer.params import Params
-from mer.stage import note_work, run
+from mer.running.stage import note_work, run
 
 
 def extract(params: Params) -> None:

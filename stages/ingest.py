@@ -10,7 +10,7 @@ from mer.extraction.sources import file_digests
 from mer.layouts import read_corpus
 from mer.links import link
 from mer.params import Params
-from mer.stage import run
+from mer.running.stage import run
 
 
 def ingest(params: Params) -> None:

@@ -2,7 +2,7 @@
 
 from mer.links import forget_views, link_views
 from mer.params import Params
-from mer.stage import run
+from mer.running.stage import run
 
 
 def main(params: Params) -> None:

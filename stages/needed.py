@@ -1,8 +1,8 @@
-"""Stage needed: what the params ask for beside the pipeline itself, into data/needed; see mer.needed."""
+"""Stage needed: what the params ask for beside the pipeline itself, into data/needed; see mer.running.needed."""
 
 from mer.params import Params
 from mer.params.needs import write_needs
-from mer.stage import run
+from mer.running.stage import run
 
 
 def main(params: Params) -> None:

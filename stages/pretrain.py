@@ -7,7 +7,7 @@ import pandas as pd
 from mer.learning.features import read_unlabeled_features
 from mer.params import Params
 from mer.pretraining.pretrain import pretrain
-from mer.stage import run, write_curve
+from mer.running.stage import run, write_curve
 
 
 def main(params: Params) -> None:

@@ -3,7 +3,7 @@
 from mer.evaluation.view_ranking import rank_views
 from mer.learning.features import read_labeled_features
 from mer.params import Params
-from mer.stage import run, write_json
+from mer.running.stage import run, write_json
 
 
 def main(params: Params) -> None:

@@ -2,7 +2,7 @@
 
 from mer.evaluation.report import read_results, write_report
 from mer.params import Params
-from mer.stage import run
+from mer.running.stage import run
 
 
 def main(params: Params) -> None:

@@ -4,7 +4,7 @@ import pandas as pd
 
 from mer.params import Params
 from mer.robustness.conditions import ROWS
-from mer.stage import run
+from mer.running.stage import run
 
 
 def main(params: Params) -> None:

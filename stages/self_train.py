@@ -5,8 +5,8 @@ from mer.learning.features import read_labeled_features
 from mer.params import Params
 from mer.pretraining.pretrain import load_pretrained
 from mer.provenance import save_bundle
+from mer.running.stage import run, write_curve
 from mer.self_training.train import train
-from mer.stage import run, write_curve
 
 
 def main(params: Params) -> None:

@@ -4,7 +4,7 @@ from mer.clips import read_labels, write_folds
 from mer.clips.folds import LEAST, assign_folds
 from mer.clips.tables import CORPUS_FOLD
 from mer.params import Params
-from mer.stage import run
+from mer.running.stage import run
 
 
 def split(params: Params) -> None:

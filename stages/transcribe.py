@@ -5,7 +5,7 @@ from mer.extraction.media import open_media
 from mer.extraction.transcripts import transcribe_corpus
 from mer.links import link
 from mer.params import Params
-from mer.stage import note_work, run
+from mer.running.stage import note_work, run
 
 
 def transcribe(params: Params) -> None:

@@ -267,7 +267,7 @@ def needed(stage: Stage, *, share: float = 0.6) -> list[str]:
         modules = [path for path in folder.rglob("*.py") if not _bare(path)]
         if any(folder.is_relative_to(one) for one in chosen):
             continue
-        if len(reached & set(modules)) > 2 and len(reached & set(modules)) >= share * len(modules):
+        if len(reached & set(modules)) > 1 and len(reached & set(modules)) >= share * len(modules):
             chosen.append(folder)
     alone = [path for path in reached if path != stage.script and not any(one in path.parents for one in chosen)]
     names = sorted(str(path.relative_to(ROOT)) for path in [*chosen, *alone])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mer.errors import MachineError, MerError
-from mer.machine import explain
+from mer.running.machine import explain
 
 
 class WorkerDiedError(MachineError):

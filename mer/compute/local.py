@@ -17,7 +17,7 @@ from mer.compute.errors import NoWorkersError, WorkerDiedError
 from mer.compute.interrupts import interrupts_held_back
 from mer.compute.threads import OneThread, children_with_one_thread
 from mer.compute.worker import Work, Worker, attempt, close
-from mer.lifeline import end_with_parent
+from mer.running.lifeline import end_with_parent
 
 Batch = Sequence[Any]
 Done = tuple[int, list[Any]]

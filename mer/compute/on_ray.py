@@ -14,7 +14,7 @@ from mer.compute.local import AHEAD, DEATHS, MOST_DEATHS
 from mer.compute.threads import OneThread
 from mer.compute.worker import Work, Worker, attempt
 from mer.errors import MerError
-from mer.lifeline import end_with
+from mer.running.lifeline import end_with
 
 CONNECT_SECONDS = 10.0
 CPUS_PER_ACTOR = 0.5

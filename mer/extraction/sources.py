@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mer.errors import ClipError
-from mer.machine import explain
 from mer.media.errors import (
     EmptyFileError,
     MissingFileError,
@@ -18,6 +17,7 @@ from mer.media.errors import (
     PermissionRefusedError,
     UnreadableFileError,
 )
+from mer.running.machine import explain
 from mer.store.keys import FileDigests
 
 NO_MEDIA = ""

@@ -10,7 +10,7 @@ from mer.clips import read_clips
 from mer.errors import MerError
 from mer.extraction.per_clip import Place
 from mer.params import AudioParams, FaceParams, ImportParams, Params, TextParams
-from mer.stage import Work
+from mer.running.stage import Work
 
 
 def extract_view(name: str, params: Params, data: Path = Path("data")) -> Work:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from sklearn.cluster import MiniBatchKMeans
 from transformers import HubertModel
 
-from mer.encoders.pretrained import quiet
+from mer.encoders.checkpoints.pretrained import quiet
 from mer.encoders.speech import SpeechEncoder
 from mer.encoders.speech.checkpoint import Checkpoint, convert_checkpoint, digest, read_checkpoint
 from mer.errors import MerError

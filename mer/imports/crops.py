@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer.errors import MerError
-from mer.foreign import normalise
 from mer.imports.base import ImportedError
 from mer.imports.folders import entries
 from mer.imports.npy import map_npy, opened
 from mer.odd_files import is_folder
+from mer.running.foreign import normalise
 from mer.store.keys import FileDigests, digest
 
 REVISION = 1

@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer.errors import MerError
-from mer.foreign import normalise
 from mer.imports.base import KINDS, ImportedError, Source, name_of, squeezed
 from mer.imports.npy import Archive, opened, read_npy
 from mer.imports.rows import read_numbers
 from mer.odd_files import fault_of, is_file, is_folder
+from mer.running.foreign import normalise
 from mer.store.keys import FileDigests, digest
 
 SUFFIXES = (".npy", ".csv", ".npz")

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from mer.errors import MerError
-from mer.foreign import normalise
 from mer.imports.npy import Archive
 from mer.imports.plain import settled
+from mer.running.foreign import normalise
 
 PART = re.compile(r"(?P<name>\w+?)_corpus")
 

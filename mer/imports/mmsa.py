@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer.errors import MerError
-from mer.foreign import foreign, normalise
 from mer.imports.base import ImportedError, Source
 from mer.imports.names import check_distinct
 from mer.imports.plain import listed, settled
 from mer.imports.unpickle import read_pickle
+from mer.running.foreign import foreign, normalise
 
 SPLITS = ("train", "valid", "val", "dev", "test")
 FEATURES = ("audio", "vision", "text")
@@ -169,7 +169,7 @@ def _contents(path: Path) -> Any:
         raise MerError(f"{path}: {error.strerror or error}") from None
     if not is_zip:
         return read_pickle(path)
-    from mer.encoders.pickles import load_pickle
+    from mer.encoders.checkpoints.pickles import load_pickle
 
     contents = load_pickle(path)
     parts = {name: part for name, part in contents.items() if isinstance(part, dict)}

@@ -18,10 +18,10 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from mer.errors import MerError
-from mer.foreign import foreign
 from mer.imports.plain import NAMES, listed
 from mer.imports.regular import check_regular
 from mer.imports.unpickle import DamagedError, loads
+from mer.running.foreign import foreign
 
 LONGEST_HEADER = 10_000
 SIZES = {(1, 0): 2, (2, 0): 4, (3, 0): 4}

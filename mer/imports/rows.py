@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer.errors import MerError
-from mer.foreign import foreign, normalise
 from mer.imports.names import IDS
 from mer.imports.regular import check_regular
+from mer.running.foreign import foreign, normalise
 
 NO_FEATURES = {"", "unnamed: 0", "frame", "face_id", "timestamp", "time", "frametime", "start", "end"}
 """Columns that say which row it is, and when: written by OpenFace, openSMILE and pandas."""

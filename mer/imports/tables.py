@@ -21,11 +21,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mer.errors import MerError
-from mer.foreign import foreign, normalise, said
 from mer.imports.base import ImportedError, Source, name_of, squeezed
 from mer.imports.names import IDS, check_distinct
 from mer.imports.npy import Archive
 from mer.imports.rows import read_table
+from mer.running.foreign import foreign, normalise, said
 
 MAX_HEADER = 100 * 2**20
 """Bytes of a safetensors header, as its own library allows."""

@@ -4,7 +4,8 @@ A pickle is a program for a stack machine. This is that machine with no way to c
 asks for is looked up in the allow-list of `mer.imports.plain` (numpy's arrays, PyTorch's tensors, containers, numbers,
 text), and what is not there is refused by name before anything else of the file is read. What the names stand for only
 describes arrays; their values stay in the file's memory map until they are asked for, so a pickle of many gigabytes
-costs what is read of it. (Checkpoints go another way: see `mer.encoders.pickles`, which needs PyTorch's own reader.)
+costs what is read of it. (Checkpoints go another way, by PyTorch's own reader: see
+`mer.encoders.checkpoints.pickles`.)
 
 Source: the opcodes as `pickletools` documents them, protocols 0 to 5.
 """
@@ -18,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from mer.errors import MerError
-from mer.foreign import foreign
 from mer.imports.regular import check_regular
+from mer.running.foreign import foreign
 
 MOST_STEPS = 20_000_000
 """Opcodes of one file; the labels of a hundred thousand clips take some three million."""

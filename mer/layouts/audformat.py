@@ -21,7 +21,6 @@ import pandas as pd
 import yaml
 
 from mer.errors import MerError
-from mer.foreign import foreign
 from mer.layouts import emodb
 from mer.layouts.base import Clip, Corpus, make_corpus
 from mer.layouts.files import media_files, normalise, stem, stem_path
@@ -30,6 +29,7 @@ from mer.layouts.notes import Notes
 from mer.layouts.segments import overlapping
 from mer.layouts.text import read_text
 from mer.params import CorpusParams
+from mer.running.foreign import foreign
 
 HEADERS = ("db.yaml", "header.yaml")
 LABELS, SPEAKERS, TEXTS = ("emotion", "label"), ("speaker",), ("transcription", "transcript", "text")

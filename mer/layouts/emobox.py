@@ -20,7 +20,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mer.errors import MerError
-from mer.foreign import read_json
 from mer.layouts import crema_d, emodb, iemocap, ravdess
 from mer.layouts.base import Clip, Corpus, make_corpus
 from mer.layouts.files import media_files, normalise, stem_path
@@ -28,6 +27,7 @@ from mer.layouts.labels import Naming
 from mer.layouts.notes import Notes
 from mer.layouts.text import read_text
 from mer.params import CorpusParams
+from mer.running.foreign import read_json
 
 FOLD = re.compile(r"fold_?(\d+)")
 LIST = re.compile(r"(?:.*_)?(train|valid|test)(?:_fold_?\d+)?\.jsonl")

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mer.errors import MerError
-from mer.foreign import normalise as normalise
 from mer.media.formats import MEDIA_SUFFIXES
 from mer.odd_files import fault_of, is_file, is_folder
+from mer.running.foreign import normalise as normalise
 
 log = logging.getLogger(__name__)
 

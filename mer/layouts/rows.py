@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mer.errors import MerError
-from mer.foreign import said
 from mer.layouts.files import normalise
 from mer.layouts.text import read_text
+from mer.running.foreign import said
 
 DELIMITERS = (",", ";", "\t")
 """The first that the header has parts its cells: spreadsheets of countries with decimal commas write semicolons."""

@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 
 from mer.errors import MerError
-from mer.foreign import said
+from mer.running.foreign import said
 
 MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32"}
 MARKS |= {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}

@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from mer.errors import MerError
-from mer.foreign import foreign
+from mer.running.foreign import foreign
 
 
 def write_tensors(path: str | Path, tensors: Mapping[str, torch.Tensor], about: Mapping[str, Any]) -> None:

@@ -22,7 +22,6 @@ from typing import Any, BinaryIO
 import av
 import cv2
 
-from mer.lifeline import end_with_parent
 from mer.media import encode
 from mer.media.confine import confine
 from mer.media.decode import Media, decode_clip
@@ -30,6 +29,7 @@ from mer.media.errors import MediaError, OutOfMemoryError
 from mer.media.film import film_frames, film_length, film_sound
 from mer.media.part import Part
 from mer.media.parts import PartMedia, decode_parts
+from mer.running.lifeline import end_with_parent
 
 Film = Iterator[tuple[dict[str, Any], bytes]]
 LEAST_MEMORY = 64 * 2**20

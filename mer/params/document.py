@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from mer.errors import MerError
-from mer.machine import explain
+from mer.running.machine import explain
 
 MOST_BYTES = 2**20
 MOST_VALUES = 10_000

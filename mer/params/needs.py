@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 from mer.errors import MerError
-from mer.foreign import read_json
-from mer.needed import FOLDER
 from mer.params import MODALITIES, AudioParams, FaceParams, ImportParams, Modality, Params
+from mer.running.foreign import read_json
+from mer.running.needed import FOLDER
 
 CORPUS, HUBERT, ADAPTED = "sample/corpus", "sample/hubert", "adapt/hubert"
 """What the other pipelines of this repository make."""

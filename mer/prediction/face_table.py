@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from mer.errors import ClipError, MerError
-from mer.machine import explain
 from mer.prediction.answer import rounded, target_columns
 from mer.prediction.faces import Face, predict_faces
 from mer.prediction.finished import Finished
@@ -19,6 +18,7 @@ from mer.prediction.naming import check_outs
 from mer.prediction.predictor import Predictor
 from mer.prediction.source import Source
 from mer.prediction.tables import PART
+from mer.running.machine import explain
 
 
 def faces_to_table(

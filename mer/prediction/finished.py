@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from mer.errors import MerError
-from mer.machine import explain
 from mer.prediction.source import Source
 from mer.prediction.tables import locked
+from mer.running.machine import explain
 from mer.store.keys import digest
 
 

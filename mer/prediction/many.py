@@ -8,7 +8,6 @@ from contextlib import closing
 from pathlib import Path
 
 from mer.errors import ClipError, MerError
-from mer.machine import explain
 from mer.params import ComputeParams
 from mer.prediction.answer import Prediction
 from mer.prediction.extractor import Extracted
@@ -17,6 +16,7 @@ from mer.prediction.predictor import Predictor
 from mer.prediction.source import Source
 from mer.prediction.tables import Columns, Table
 from mer.prediction.voting import failed, predictions
+from mer.running.machine import explain
 
 
 def predict_to_table(

@@ -16,9 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from mer.errors import MerError
-from mer.foreign import foreign
-from mer.machine import explain
 from mer.provenance import PACKED, needed_weights, packed_weights, read_provenance
+from mer.running.foreign import foreign
+from mer.running.machine import explain
 from mer.self_training.bundle import load_bundle
 
 MOST_BYTES = 2**40

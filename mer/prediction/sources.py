@@ -15,8 +15,8 @@ from pathlib import Path
 from mer.errors import MerError
 from mer.layouts.files import media_files
 from mer.layouts.rows import Row, read_rows
-from mer.machine import explain
 from mer.prediction.source import Source
+from mer.running.machine import explain
 
 STDIN = "-"
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")

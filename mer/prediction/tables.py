@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from mer.errors import MerError
-from mer.machine import explain
 from mer.prediction.answer import Prediction, rounded, target_columns
+from mer.running.machine import explain
 
 CSV, LINES, PARQUET = "csv", "jsonl", "parquet"
 ENDINGS = {".csv": CSV, ".jsonl": LINES, ".ndjson": LINES, ".parquet": PARQUET}

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from mer.errors import MerError
-from mer.machine import explain
 from mer.prediction.answer import rounded, target_columns
 from mer.prediction.forms import csv_bytes, line_bytes, parquet_bytes
+from mer.running.machine import explain
 
 if TYPE_CHECKING:
     from mer.prediction.timeline import Utterance

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mer.errors import MerError
-from mer.foreign import foreign
 from mer.learning.determinism import deterministic, pick_device
 from mer.learning.features import FeatureSet, check_present, grouped
 from mer.learning.frames import FrameReader, fit_reader
@@ -31,6 +30,7 @@ from mer.model.noise import add_noise, alpha_bar
 from mer.model.views import Views, hide_views, presence
 from mer.params import ModelParams, Params, PretrainParams
 from mer.pretraining.batches import make_batches
+from mer.running.foreign import foreign
 
 MOST_RANKED = 1000
 """Held-out clips that are ranked among each other at most."""

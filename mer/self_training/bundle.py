@@ -15,7 +15,6 @@ from torch import Tensor
 
 from mer.compute.threads import OneThread
 from mer.errors import MerError
-from mer.foreign import check_keys, foreign, read_json
 from mer.learning.determinism import pick_device
 from mer.learning.frames import FrameFeatures, FrameList
 from mer.learning.inputs import ROWS, Inputs, Standardisation, encode
@@ -23,6 +22,7 @@ from mer.learning.tensors import read_tensors, write_tensors
 from mer.model.mrccl import Encoders
 from mer.params import ModelParams, Params, parse_params
 from mer.pretraining.pretrain import encoders_from, make_encoders, standardisation_tensors, standardisations_from
+from mer.running.foreign import check_keys, foreign, read_json
 from mer.self_training.classifier import heads_of, make_classifier
 from mer.self_training.ensemble import mean_logits
 from mer.self_training.estimator import Estimator, Numbers, Scale

@@ -10,7 +10,7 @@ from typing import Any, Self
 import pyarrow as pa
 
 from mer.errors import ClipError, MerError
-from mer.machine import explain
+from mer.running.machine import explain
 from mer.store import journal
 from mer.store.location import claim
 from mer.store.shardset import ShardSet

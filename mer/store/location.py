@@ -9,7 +9,7 @@ from pathlib import Path
 import platformdirs
 
 from mer.errors import MerError
-from mer.machine import explain
+from mer.running.machine import explain
 from mer.store.sharing import create
 
 MARKER = "CACHEDIR.TAG"

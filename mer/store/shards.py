@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mer.errors import MerError
-from mer.machine import explain
+from mer.running.machine import explain
 from mer.store.locks import listing
 from mer.store.sharing import create
 

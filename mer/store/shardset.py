@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mer.errors import MerError
-from mer.machine import explain
+from mer.running.machine import explain
 from mer.store import journal, shards
 from mer.store.index import Index, ShardKeys, build, follows, read_keys
 from mer.store.locks import listing, make_lock, removing

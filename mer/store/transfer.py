@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mer.errors import MerError
-from mer.machine import explain
+from mer.running.machine import explain
 from mer.store import shards
 from mer.store.cache import FAILURES, ShardCache
 from mer.store.locks import removing

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mer.errors import MerError
-from mer.machine import explain
+from mer.running.machine import explain
 from mer.store import shards
 from mer.store.cache import SEAL_BYTES
 from mer.store.location import require_cache

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mer.errors import MerError
-from mer.foreign import foreign, read_json
+from mer.running.foreign import foreign, read_json
 from mer.weights import provenance
 from mer.weights.convert import conversion
 from mer.weights.download import file_sha256

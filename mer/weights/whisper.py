@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from mer.errors import MerError
-from mer.foreign import read_json
+from mer.running.foreign import read_json
 from mer.weights.ctranslate2 import Model, read_model
 
 SPEC = "WhisperSpec"

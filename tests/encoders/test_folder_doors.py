@@ -14,8 +14,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertModel, HubertConfig, HubertModel, ViTConfig, ViTModel
 
+from mer.encoders.checkpoints.folder_check import check_finite, check_tensors, check_values
 from mer.encoders.face.load import load_face_encoder
-from mer.encoders.folder_check import check_finite, check_tensors, check_values
 from mer.encoders.speech.features import SpeechFeatures
 from mer.encoders.text.load import load_text_encoder
 from mer.errors import MerError

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from mer.encoders.pickles import load_pickle
+from mer.encoders.checkpoints.pickles import load_pickle
 from mer.errors import MerError
 
 

@@ -23,7 +23,7 @@ from transformers import (
     WhisperForConditionalGeneration,
 )
 
-from mer.encoders.pickles import load_pickle
+from mer.encoders.checkpoints.pickles import load_pickle
 from mer.encoders.speech import load_speech_encoder
 from mer.encoders.speech.checkpoint import convert_checkpoint, digest, read_checkpoint
 from mer.encoders.speech.fairseq_hubert import parse_convolutions

@@ -17,7 +17,7 @@ import torch
 import transformers as tr
 from safetensors.torch import load_file, save_file
 
-from mer.encoders.coverage import OTHER_INPUTS, WeightReads, prove_all_read
+from mer.encoders.checkpoints.coverage import OTHER_INPUTS, WeightReads, prove_all_read
 from mer.encoders.face.load import load_face_encoder
 from mer.encoders.speech import load_speech_encoder
 from mer.encoders.speech.wav2vec import _Block

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from mer import stage
 from mer.params import Params
+from mer.running import stage
 from mer.store import journal
 from mer.store.cache import ShardCache
 from tests.extraction.steps import STEPS, make_hubert, stage_of

@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from mer import stage
 from mer.clips import write_clips
 from mer.errors import MerError
 from mer.extraction import per_clip
@@ -19,6 +18,7 @@ from mer.extraction.media import Media
 from mer.extraction.per_clip import Content, Done, Limits, Place, Step, run_per_clip
 from mer.extraction.sources import file_digests
 from mer.params import ComputeParams, Params
+from mer.running import stage
 from mer.store import journal
 from mer.store.cache import Failure, ShardCache
 from mer.store.fill import FillReport

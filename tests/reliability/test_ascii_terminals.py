@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from mer import cli, console
+from mer import cli
 from mer.errors import MerError
+from mer.running import console
 
 ROOT = Path(__file__).parents[2]
 PLAIN = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"}

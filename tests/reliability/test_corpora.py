@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from mer.console import told
 from mer.errors import MerError
 from mer.layouts import read_corpus
 from mer.odd_files import check_tree
 from mer.params import CorpusParams
+from mer.running.console import told
 
 ROOT = Path(__file__).parents[2]
 FILES = ("a.wav", "b.wav", "c.mp4", "deep/er/d.flac")

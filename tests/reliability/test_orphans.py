@@ -25,7 +25,7 @@ import sys, time
 sys.argv[0] = "stages/decode.py"
 from pathlib import Path
 from mer.params import ComputeParams, DecodeParams, load_params
-from mer.stage import run
+from mer.running.stage import run
 
 def work(params):
     from contextlib import closing
@@ -99,7 +99,7 @@ def test_a_worker_whose_stage_dies_while_it_begins_is_no_orphan(workspace: Path,
 def test_a_process_that_was_adopted_before_it_asked_ends(tmp_path: Path, started: list[Marked]) -> None:
     child = """
 import os, sys, time
-from mer.lifeline import end_with_parent
+from mer.running.lifeline import end_with_parent
 while os.getppid() == int(sys.argv[1]):
     time.sleep(0.01)
 end_with_parent(int(sys.argv[1]))

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from mer.needed import leave_out
+from mer.running.needed import leave_out
 from tests.media.making import write_clip
 from tests.reliability.processes import REPOSITORY
 

@@ -15,7 +15,7 @@ from mer.compute.device import pick_device
 from mer.encoders.asr.hallucination import is_made_up
 from mer.encoders.asr.transcript import Transcript, Word, joined
 from mer.encoders.asr.voice import detector, spans
-from mer.encoders.pretrained import first_line, folder_digest
+from mer.encoders.checkpoints.pretrained import first_line, folder_digest
 from mer.errors import MerError
 from mer.media.rate import SAMPLE_RATE as RATE
 from mer.params import TranscribeParams

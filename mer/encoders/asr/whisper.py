@@ -16,11 +16,11 @@ from mer.encoders.asr.hallucination import is_made_up
 from mer.encoders.asr.transcript import Transcript, joined
 from mer.encoders.asr.voice import detector, spans
 from mer.encoders.asr.words import timed_words
-from mer.encoders.pretrained import first_line, folder_digest, load_model, quiet, read_config
+from mer.encoders.checkpoints.pretrained import first_line, folder_digest, load_model, quiet, read_config
 from mer.errors import MerError
-from mer.foreign import foreign
 from mer.media.rate import SAMPLE_RATE as RATE
 from mer.params import TranscribeParams
+from mer.running.foreign import foreign
 from mer.store.keys import digest
 
 KEY = "transcribe.asr"

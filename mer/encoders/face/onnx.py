@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mer.encoders.checkpoints.pretrained import first_line
 from mer.encoders.face.crop_encoder import Crops
 from mer.encoders.face.preprocess import LARGEST_SIDE, Preprocessing
-from mer.encoders.pretrained import first_line
 from mer.errors import MerError
-from mer.foreign import foreign
 from mer.params import FaceParams
+from mer.running.foreign import foreign
 from mer.store.keys import digest
 
 KEY = "face.encoder"

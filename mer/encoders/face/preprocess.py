@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mer.encoders.checkpoints.pretrained import first_line
 from mer.encoders.face.resample import FILTERS, resize
-from mer.encoders.pretrained import first_line
 from mer.errors import MerError
-from mer.foreign import foreign
+from mer.running.foreign import foreign
 
 LARGEST_SIDE = 4096
 """Pixels of the square that a model sees."""

@@ -12,15 +12,15 @@ from transformers import AutoModel, CLIPVisionModelWithProjection
 
 from mer.compute.device import inference
 from mer.encoders.base import Encoder, Features, absent
-from mer.encoders.coverage import prove_all_read
+from mer.encoders.checkpoints.coverage import prove_all_read
+from mer.encoders.checkpoints.pretrained import folder_digest, load_model, read_config
 from mer.encoders.face.clip import shorten
 from mer.encoders.face.crop_encoder import CropEncoder, Crops
 from mer.encoders.face.preprocess import read_preprocessing
 from mer.encoders.packed import pack_linear_layers
-from mer.encoders.pretrained import folder_digest, load_model, read_config
 from mer.errors import MerError
-from mer.foreign import foreign
 from mer.params import FaceParams
+from mer.running.foreign import foreign
 from mer.store.keys import digest
 
 KEY = "face.encoder"

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
 
-from mer.encoders.folder_check import check_finite, check_tensors, check_values
-from mer.encoders.pickles import load_pickle
-from mer.encoders.pretrained import quiet
+from mer.encoders.checkpoints.folder_check import check_finite, check_tensors, check_values
+from mer.encoders.checkpoints.pickles import load_pickle
+from mer.encoders.checkpoints.pretrained import quiet
 from mer.encoders.speech import fairseq_hubert
 from mer.encoders.speech.folder import (
     FAMILIES,
@@ -28,7 +28,7 @@ from mer.encoders.speech.folder import (
     write_preprocessor,
 )
 from mer.errors import MerError, first_few
-from mer.foreign import foreign
+from mer.running.foreign import foreign
 from mer.store.keys import FileDigests
 
 _TRAINING_ONLY = frozenset({"masked_spec_embed"})

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mer.compute.device import inference
-from mer.encoders.coverage import WeightReads
+from mer.encoders.checkpoints.coverage import WeightReads
 from mer.encoders.speech.checkpoint import Checkpoint, read_checkpoint, used_weights
 from mer.encoders.speech.wav2vec import Wav2VecFamily
 from mer.encoders.speech.whisper import Whisper
 from mer.errors import ClipError, MerError, first_few
-from mer.foreign import foreign
+from mer.running.foreign import foreign
 
 Dtype = Literal["float32", "bfloat16", "int8"]
 Waveform = NDArray[np.float32]

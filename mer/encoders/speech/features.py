@@ -16,9 +16,9 @@ from mer.encoders.batching import Window, runs, windows
 from mer.encoders.speech.checkpoint import Checkpoint, digest, read_checkpoint
 from mer.encoders.speech.encoder import SpeechEncoder, Waveform
 from mer.errors import MerError
-from mer.foreign import foreign
 from mer.media.rate import SAMPLE_RATE
 from mer.params import AudioParams
+from mer.running.foreign import foreign
 
 VERSION = 2
 """Raised when the same parameters and weights would give other features than before."""

@@ -26,12 +26,12 @@ from transformers import (
 )
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-from mer.encoders.folder_check import check_finite, check_tensors, shards
-from mer.encoders.pickles import load_pickle
-from mer.encoders.pretrained import check_model_folder
+from mer.encoders.checkpoints.folder_check import check_finite, check_tensors, shards
+from mer.encoders.checkpoints.pickles import load_pickle
+from mer.encoders.checkpoints.pretrained import check_model_folder
 from mer.errors import MerError
-from mer.foreign import foreign, read_json
 from mer.media.rate import SAMPLE_RATE
+from mer.running.foreign import foreign, read_json
 
 log = logging.getLogger(__name__)
 

@@ -16,11 +16,11 @@ from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
 from mer.encoders.base import Features, absent
-from mer.encoders.folder_check import check_values
-from mer.encoders.pretrained import folder_digest
+from mer.encoders.checkpoints.folder_check import check_values
+from mer.encoders.checkpoints.pretrained import folder_digest
 from mer.errors import MerError
-from mer.foreign import foreign, read_json
 from mer.params import TextParams
+from mer.running.foreign import foreign, read_json
 from mer.store.keys import digest
 
 KEY = "text.encoder"

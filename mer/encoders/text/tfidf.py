@@ -16,8 +16,8 @@ from sklearn.utils.extmath import randomized_svd
 from threadpoolctl import threadpool_limits
 
 from mer.encoders.base import Features, absent
-from mer.foreign import foreign
 from mer.params import TextParams
+from mer.running.foreign import foreign
 
 VERSION = 1
 """Raise when the same input and weights would give other features."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import AutoTokenizer
 
-from mer.encoders.pretrained import first_line
+from mer.encoders.checkpoints.pretrained import first_line
 from mer.errors import MerError
 
 UNBOUNDED = 1_000_000

@@ -13,13 +13,13 @@ from transformers import AutoModel, AutoModelForCausalLM, PretrainedConfig
 from mer.compute.device import inference
 from mer.encoders.base import Features, absent
 from mer.encoders.batching import batches
-from mer.encoders.coverage import prove_all_read
+from mer.encoders.checkpoints.coverage import prove_all_read
+from mer.encoders.checkpoints.pretrained import folder_digest, load_model, read_config
 from mer.encoders.packed import pack_linear_layers
-from mer.encoders.pretrained import folder_digest, load_model, read_config
 from mer.encoders.text.tokens import Tokenizer, Tokens, pad
 from mer.errors import MerError
-from mer.foreign import foreign
 from mer.params import TextParams
+from mer.running.foreign import foreign
 from mer.store.keys import digest
 
 KEY = "text.encoder"

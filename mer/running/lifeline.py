@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TextIO
 
 from mer.errors import MerError
-from mer.machine import explain
+from mer.running.machine import explain
 
 LOCKS = Path(".dvc/tmp/mer")
 """In a workspace of DVC's: not in git, and gone with the workspace."""

@@ -1,6 +1,6 @@
 """PyTorch files read without running anything in them.
 
-Beside tensors and Python's own containers, an allow-list of plain types is read (`mer.encoders.plain_types`): what
+Beside tensors and Python's own containers, an allow-list of plain types is read (`plain_types` beside this file): what
 fairseq and its kin leave in the checkpoints of one's own training. Everything else is refused by name.
 """
 
@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 
-from mer.encoders.plain_types import plain, plain_types
+from mer.encoders.checkpoints.plain_types import plain, plain_types
 from mer.errors import MerError
-from mer.foreign import said
+from mer.running.foreign import said
 
 
 def check_archive(path: Path) -> None:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from mer.errors import MerError
-from mer.foreign import read_json
+from mer.running.foreign import read_json
 
 OWN = ("eager", "sdpa", "grouped_mm", "batched_mm")
 """What comes with transformers and PyTorch. Any other name may stand for code to fetch."""

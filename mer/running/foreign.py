@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mer.errors import MerError
-from mer.machine import explain
+from mer.running.machine import explain
 
 MOST_BYTES = 16 * 2**20
 """Of a JSON file that says what something is; indices of the largest models have a few megabytes."""

@@ -12,11 +12,11 @@ from typing import Any, Protocol
 import pandas as pd
 import pyarrow as pa
 
-from mer.console import LOCALE, take_any_letter, told
 from mer.errors import MerError
-from mer.lifeline import stage_alone
-from mer.machine import explain
 from mer.params import Params, load_params
+from mer.running.console import LOCALE, take_any_letter, told
+from mer.running.lifeline import stage_alone
+from mer.running.machine import explain
 
 KEPT = "what was finished is kept; run again to go on"
 
@@ -37,7 +37,7 @@ class Work(Protocol):
 def run(stage: Callable[[Params], None]) -> None:
     """Run a stage's function on the params of the working directory; exit 1 with one line where it fails.
 
-    A fault of the code itself keeps its traceback. The stage ends with the DVC that started it: see `mer.lifeline`.
+    A fault of the code itself keeps its traceback. The stage ends with the DVC that started it: see `lifeline`.
     """
     take_any_letter()
     try:

@@ -14,10 +14,10 @@ from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
 from mer.compute.device import pick_device
-from mer.encoders.folder_check import check_finite, check_folder
-from mer.encoders.pickles import check_archive
+from mer.encoders.checkpoints.folder_check import check_finite, check_folder
+from mer.encoders.checkpoints.pickles import check_archive
 from mer.errors import MerError, first_few
-from mer.foreign import foreign, said
+from mer.running.foreign import foreign, said
 from mer.store.keys import FileDigests
 
 HEADS = frozenset(

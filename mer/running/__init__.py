@@ -1,0 +1,1 @@
+"""What stages and commands run with: lines on a terminal, faults told in one line, an end with the parent."""
