@@ -2,9 +2,10 @@
 
     python -m benchmarks.records [--clips 1000] [--tracked 10000]
 
-In a throw-away clone, on a folder of short WAV files: a fold more, a label, a group and a transcript corrected, and
-which stages of the pipeline up to the features run again. Then `dvc repro` with nothing to do, against a pipeline of as
-many stages that do nothing at all, both in the same run. `--tracked 130000` is the size of the challenge's corpora.
+In a throw-away clone, on a folder of short WAV files: a fold more, a label, a group and a transcript corrected, which
+stages up to the features run again, and how long it takes until training starts. Then `dvc repro` with nothing to do,
+against the same pipeline on a hundred clips and against as many stages that do nothing at all, all in the same run.
+`--tracked 130000` is the size of the challenge's corpora.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import tempfile
 import time
 import wave
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +28,10 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 DVC = [sys.executable, "-m", "dvc"]
-FEATURES = ["split", "extract@face", "extract@text"]
-"""Up to here: ingest, decode and transcribe come with them."""
+TRAINING = ("pretrain", "rank_views", "self_train")
+"""Before the first of them, tables and features are there."""
+LEAST_TRAINING = {"pretrain": {"epochs": 0}, "self_train": {"rounds": 0}}
+FEW = 100
 
 
 def make_corpus(folder: Path, clips: int) -> None:
@@ -45,27 +49,41 @@ def make_corpus(folder: Path, clips: int) -> None:
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one `dvc repro`: seconds on the clock, seconds of CPU in all its processes, and the stages that ran."""
+    """Of one `dvc repro`: seconds of the clock until training starts (or to the end), all and of CPU; stages that ran."""
 
+    until: float
     wall: float
     cpu: float
     ran: list[str]
 
     def __str__(self) -> str:
-        return f"{self.wall:.1f} s ({self.cpu:.1f} s of CPU); ran: {', '.join(self.ran) or 'nothing'}"
+        before = list(takewhile(lambda name: name not in TRAINING, self.ran))
+        return (
+            f"{self.until:.1f} s until training starts, {self.wall:.1f} s in all ({self.cpu:.1f} s of CPU); "
+            f"ran before: {', '.join(before) or 'nothing'}"
+        )
 
 
-def repro(clone: Path, *options: str) -> Cost:
+def repro(clone: Path) -> Cost:
     environment = {**os.environ, "MER_CACHE": str(clone.parent / "cache"), "OMP_NUM_THREADS": "1"}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     begin, before = time.perf_counter(), _cpu()
-    done = subprocess.run(
-        [*DVC, "repro", *options], cwd=clone, env=environment, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        sys.exit(done.stdout + done.stderr)
-    ran = re.findall(r"Running stage '([^']+)'", done.stdout)
-    return Cost(time.perf_counter() - begin, _cpu() - before, ran)
+    until, lines, ran = None, [], []
+    command = [*DVC, "repro"]
+    with subprocess.Popen(
+        command, cwd=clone, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as running:
+        assert running.stdout is not None
+        for line in running.stdout:
+            lines.append(line)
+            if started := re.match(r"Running stage '([^']+)'", line):
+                ran.append(started[1])
+                if until is None and started[1] in TRAINING:
+                    until = time.perf_counter() - begin
+    if running.returncode:
+        sys.exit("".join(lines))
+    wall = time.perf_counter() - begin
+    return Cost(until or wall, wall, _cpu() - before, ran)
 
 
 def _cpu() -> float:
@@ -85,7 +103,7 @@ def set_params(clone: Path, **sections: dict[str, object]) -> None:
 def make_clone(folder: Path, corpus: Path) -> Path:
     clone = folder / "mer"
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
-    set_params(clone, corpus={"root": str(corpus), "layout": "folder"}, decode={"frames": 0})
+    set_params(clone, corpus={"root": str(corpus), "layout": "folder"}, decode={"frames": 0}, **LEAST_TRAINING)
     return clone
 
 
@@ -98,45 +116,57 @@ def changes(folder: Path, clips: int) -> None:
     corpus = folder / "corpus"
     make_corpus(corpus, clips)
     clone = make_clone(folder, corpus)
-    print(f"{clips} clips, everything: {repro(clone, *FEATURES)}")
-    print(f"nothing to do: {repro(clone, *FEATURES)}")
+    print(f"{clips} clips, everything: {repro(clone)}")
+    print(f"nothing to do: {repro(clone)}")
     set_params(clone, corpus={"folds": 4})
-    print(f"corpus.folds=4: {repro(clone, *FEATURES)}")
+    print(f"corpus.folds=4: {repro(clone)}")
     correct(corpus, "c000003,sad", "c000003,happy")
-    print(f"one corrected label: {repro(clone, *FEATURES)}")
+    print(f"one corrected label: {repro(clone)}")
     correct(corpus, "g4,", "g5,")
-    print(f"one corrected group: {repro(clone, *FEATURES)}")
+    print(f"one corrected group: {repro(clone)}")
     correct(corpus, "words of clip 7\n", "other words\n")
-    print(f"one corrected transcript: {repro(clone, *FEATURES)}")
+    print(f"one corrected transcript: {repro(clone)}")
+
+
+def link_corpus(corpus: Path, clips: int) -> None:
+    """So many clips, all hard links to one file; a fiftieth of them has a label, at least 50."""
+    make_corpus(corpus, 1)
+    for number in range(1, clips):
+        os.link(corpus / "c000000.wav", corpus / f"c{number:06d}.wav")
+    labeled = range(max(50, clips // 50))
+    rows = "".join(f"c{number:06d},{['happy', 'sad'][number % 2]},,words {number}\n" for number in labeled)
+    (corpus / "labels.csv").write_text("clip_id,label,group,transcript\n" + rows)
+
+
+def make_empty(folder: Path, stages: int) -> Path:
+    """A pipeline of as many stages, without code or data."""
+    folder.mkdir()
+    lines = "".join(f"  s{n}:\n    cmd: echo {n} > {n}.txt\n    outs: [{n}.txt]\n" for n in range(stages))
+    (folder / "dvc.yaml").write_text("stages:\n" + lines)
+    for command in (["git", "init", "-q"], [*DVC, "init", "-q"]):
+        subprocess.run(command, cwd=folder, check=True)
+    return folder
 
 
 def nothing_to_do(folder: Path, tracked: int) -> None:
-    """Ingest and no-op with so many clips, all hard links to one file, against stages without code or data."""
-    corpus = folder / "corpus"
-    make_corpus(corpus, 1)
-    for number in range(1, tracked):
-        os.link(corpus / "c000000.wav", corpus / f"c{number:06d}.wav")
-    rows = "".join(f"c{number:06d},{['happy', 'sad'][number % 2]},,\n" for number in range(200))
-    (corpus / "labels.csv").write_text("clip_id,label,group,transcript\n" + rows)
-    clone = make_clone(folder, corpus)
-    print(f"{tracked} clips, ingest: {repro(clone, 'ingest')}")
-    print(f"{tracked} clips, up to the features: {repro(clone, *FEATURES)}")
-    empty = folder / "empty"
-    empty.mkdir()
-    stages = yaml.safe_load((clone / "dvc.yaml").read_text())["stages"]
-    ours = ["needed", "ingest", "split", "decode", "transcribe", "crop_faces", "link_views", "extract"]
-    assert set(ours) <= set(stages)
-    ours += ["extract_too"]  # of two views
-    lines = "".join(f"  {name}:\n    cmd: echo {name} > {name}.txt\n    outs: [{name}.txt]\n" for name in ours)
-    (empty / "dvc.yaml").write_text("stages:\n" + lines)
-    for command in (["git", "init", "-q"], [*DVC, "init", "-q"]):
-        subprocess.run(command, cwd=empty, check=True)
+    """No-op with so many clips, with few, and of stages without code or data."""
+    clones = {}
+    for clips in (tracked, FEW):
+        place = folder / str(clips)
+        place.mkdir()
+        link_corpus(place / "corpus", clips)
+        clones[clips] = make_clone(place, place / "corpus")
+        first = repro(clones[clips])
+        print(f"{clips} clips, everything: {first}")
+    empty = make_empty(folder / "empty", len(first.ran))
     repro(empty)
-    pairs = [(repro(clone, *FEATURES), repro(empty)) for _ in range(5)]
+    rounds = [(repro(clones[tracked]), repro(clones[FEW]), repro(empty)) for _ in range(5)]
     for name, of in (("on the clock", lambda cost: cost.wall), ("of CPU", lambda cost: cost.cpu)):
-        full, bare = (min(map(of, column)) for column in zip(*pairs, strict=True))
-        print(f"nothing to do, {name}: {full:.2f} s, an empty pipeline of as many stages {bare:.2f} s: ", end="")
-        print(f"{full / bare:.2f} times")
+        many, few, bare = (min(map(of, column)) for column in zip(*rounds, strict=True))
+        print(
+            f"nothing to do, {name}: {tracked} clips {many:.2f} s, {FEW} clips {few:.2f} s ({many / few:.2f} times), "
+        )
+        print(f"    {len(first.ran)} stages that do nothing {bare:.2f} s ({many / bare:.2f} times)")
 
 
 def main() -> None:
