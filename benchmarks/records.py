@@ -49,7 +49,7 @@ def make_corpus(folder: Path, clips: int) -> None:
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one `dvc repro`: seconds of the clock until training starts (or to the end), all and of CPU; stages that ran."""
+    """Of one `dvc repro`: seconds until training starts (or to the end), in all, and of CPU; the stages that ran."""
 
     until: float
     wall: float
