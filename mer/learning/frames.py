@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -46,6 +46,27 @@ class FrameList:
     def __getitem__(self, row: int) -> NDArray[Any]:
         own = self.values[row]
         return np.zeros((0, self.width), np.float32) if own is None else own
+
+
+def about_frames(frames: Mapping[str, FrameFeatures], present: Mapping[str, NDArray[np.bool_]], most: int) -> list[str]:
+    """What reading frames leaves out or shortens, a line each: views that have vectors only, clips whose vector has no
+    frames, clips of more frames than `most`.
+
+    Args:
+        frames: of the views that have them.
+        present: bool [N] a view, of all views.
+        most: `model.most_frames`.
+    """
+    told = []
+    if vectors := [name for name in present if name not in frames]:
+        told.append(f"no frames of {', '.join(vectors)}: read as vectors ('views.{vectors[0]}.frames' is false)")
+    for name, own in frames.items():
+        lengths = np.array([len(own[int(row)]) for row in np.flatnonzero(present[name])], np.int64)
+        if masked := int((lengths == 0).sum()):
+            told.append(f"{name}: {masked} of {len(lengths)} clips have a vector and no frames: masked")
+        if long := int((lengths > most).sum()):
+            told.append(f"{name}: {long} of {len(lengths)} clips have more than {most} frames: means of {most} parts")
+    return told
 
 
 def some_of(frames: FrameFeatures, rows: Rows) -> FrameList:

@@ -107,3 +107,14 @@ def test_frames_of_other_clips_are_refused():
     frames = make([2, 3])
     with pytest.raises(ValueError, match="frames of 2 clips, where 3"):
         fit_reader(frames, np.ones(2, bool), 4, 0).inputs(frames, np.ones(3, bool), None, CPU)
+
+
+def test_what_reading_frames_leaves_out_is_counted():
+    of = FrameList([np.zeros((9, 2), np.float32), None, np.zeros((2, 2), np.float32), None], 2)
+    present = {"face": np.array([True, True, True, False]), "voice": np.ones(4, bool)}
+    assert module.about_frames({"face": of}, present, 8) == [
+        "no frames of voice: read as vectors ('views.voice.frames' is false)",
+        "face: 1 of 3 clips have a vector and no frames: masked",
+        "face: 1 of 3 clips have more than 8 frames: means of 8 parts",
+    ]
+    assert module.about_frames({"face": of}, {"face": np.array([True, False, True, False])}, 9) == []
