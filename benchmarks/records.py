@@ -5,7 +5,7 @@
 In a throw-away clone, on a folder of short WAV files: a fold more, a label, a group and a transcript corrected, which
 stages up to the features run again, and how long it takes until training starts. Then `dvc repro` with nothing to do,
 against the same pipeline on a hundred clips and against as many stages that do nothing at all, all in the same run.
-`--tracked 130000` is the size of the challenge's corpora.
+`--tracked 130000` is the size of the challenge's corpora; `--up-to split` then stops before decoding.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 import wave
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -64,12 +65,12 @@ class Cost:
         )
 
 
-def repro(clone: Path) -> Cost:
+def repro(clone: Path, *targets: str) -> Cost:
     environment = {**os.environ, "MER_CACHE": str(clone.parent / "cache"), "OMP_NUM_THREADS": "1"}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     begin, before = time.perf_counter(), _cpu()
     until, lines, ran = None, [], []
-    command = [*DVC, "repro"]
+    command = [*DVC, "repro", *targets]
     with subprocess.Popen(
         command, cwd=clone, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as running:
@@ -148,19 +149,19 @@ def make_empty(folder: Path, stages: int) -> Path:
     return folder
 
 
-def nothing_to_do(folder: Path, tracked: int) -> None:
+def nothing_to_do(folder: Path, tracked: int, targets: Sequence[str]) -> None:
     """No-op with so many clips, with few, and of stages without code or data."""
     clones = {}
     for clips in (tracked, FEW):
         place = folder / str(clips)
-        place.mkdir()
+        place.mkdir(parents=True)
         link_corpus(place / "corpus", clips)
         clones[clips] = make_clone(place, place / "corpus")
-        first = repro(clones[clips])
+        first = repro(clones[clips], *targets)
         print(f"{clips} clips, everything: {first}")
     empty = make_empty(folder / "empty", len(first.ran))
     repro(empty)
-    rounds = [(repro(clones[tracked]), repro(clones[FEW]), repro(empty)) for _ in range(5)]
+    rounds = [(repro(clones[tracked], *targets), repro(clones[FEW], *targets), repro(empty)) for _ in range(5)]
     for name, of in (("on the clock", lambda cost: cost.wall), ("of CPU", lambda cost: cost.cpu)):
         many, few, bare = (min(map(of, column)) for column in zip(*rounds, strict=True))
         print(
@@ -173,11 +174,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, default=1000, help="0 leaves the changes out")
     parser.add_argument("--tracked", type=int, default=10_000, help="0 leaves the run with nothing to do out")
+    parser.add_argument("--up-to", nargs="*", default=[], metavar="STAGE", help="of the run with nothing to do")
     arguments = parser.parse_args()
-    for measure, clips in ((changes, arguments.clips), (nothing_to_do, arguments.tracked)):
-        if clips:
-            with tempfile.TemporaryDirectory() as folder:
-                measure(Path(folder), clips)
+    with tempfile.TemporaryDirectory() as folder:
+        if arguments.clips:
+            changes(Path(folder), arguments.clips)
+        if arguments.tracked:
+            nothing_to_do(Path(folder) / "tracked", arguments.tracked, arguments.up_to)
 
 
 if __name__ == "__main__":
