@@ -14,6 +14,7 @@ import argparse
 import os
 import re
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -31,8 +32,10 @@ ROOT = Path(__file__).parents[1]
 DVC = [sys.executable, "-m", "dvc"]
 TRAINING = ("pretrain", "rank_views", "self_train")
 """Before the first of them, tables and features are there."""
-LEAST_TRAINING = {"pretrain": {"epochs": 0}, "self_train": {"rounds": 0}}
+LEAST_TRAINING: dict[str, dict[str, object]] = {"pretrain": {"epochs": 0}, "self_train": {"rounds": 0}}
 FEW = 100
+MOST_LINKS = 50_000
+"""To one file, below what file systems allow."""
 
 
 def make_corpus(folder: Path, clips: int) -> None:
@@ -130,10 +133,15 @@ def changes(folder: Path, clips: int) -> None:
 
 
 def link_corpus(corpus: Path, clips: int) -> None:
-    """So many clips, all hard links to one file; a fiftieth of them has a label, at least 50."""
+    """So many clips, all hard links to a few files of the same bytes; a fiftieth of them has a label, at least 50."""
     make_corpus(corpus, 1)
     for number in range(1, clips):
-        os.link(corpus / "c000000.wav", corpus / f"c{number:06d}.wav")
+        first = number - number % MOST_LINKS
+        place = corpus / f"c{number:06d}.wav"
+        if number == first:
+            shutil.copyfile(corpus / "c000000.wav", place)
+        else:
+            os.link(corpus / f"c{first:06d}.wav", place)
     labeled = range(max(50, clips // 50))
     rows = "".join(f"c{number:06d},{['happy', 'sad'][number % 2]},,words {number}\n" for number in labeled)
     (corpus / "labels.csv").write_text("clip_id,label,group,transcript\n" + rows)
