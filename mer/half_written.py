@@ -2,6 +2,7 @@
 
 `.dvc/tmp/rwlock` lists who reads and writes what: where no DVC runs, it has nothing to say. `dvc.lock` says what each
 stage was made of: a good copy of it is kept, and put back; what ran since runs again, for the most part from the cache.
+Where there is no copy yet (DVC was killed at its first stage), the broken one is removed, and all stages run.
 """
 
 from __future__ import annotations
@@ -12,26 +13,46 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 FOLDER = Path(".dvc/tmp")
-LOCK = Path("dvc.lock")
-COPY = "mer-dvc.lock"
+LOCK = "dvc.lock"
 DIGEST = re.compile(r"[0-9a-f]{32}(\.dir)?")
 
 
-def mend(folder: Path = FOLDER, lock: Path = LOCK) -> Iterator[str]:
-    """Lines that say what was mended."""
+def mend(root: Path = Path()) -> Iterator[str]:
+    """Lines that say what was mended, in the pipeline of a repository and those of its folders."""
+    folder = root / FOLDER
+    if not folder.is_dir():
+        return
     if _replace_broken(folder / "rwlock", folder / "rwlock.lock", _is_list, Path.unlink):
-        yield f"removed {folder / 'rwlock'}, of which a killed DVC had written a part"
-    copy = folder / COPY
-    if copy.is_file() and _replace_broken(lock, folder / "lock", _is_lock, lambda file: _copy(copy, file)):
-        yield f"put back an earlier {lock}: a killed DVC had written a part of it"
-    if folder.is_dir() and lock.is_file() and _is_lock(lock):
-        _copy(lock, copy)
+        yield f"removed {FOLDER / 'rwlock'}, of which a killed DVC had written a part"
+    for lock in sorted([root / LOCK, *root.glob(f"*/{LOCK}")]):
+        copy = folder / "-".join(["mer", *lock.relative_to(root).parts])
+        if _replace_broken(lock, folder / "lock", _is_lock, partial(_put_back, copy)):
+            yield _told(lock.relative_to(root), put_back=lock.is_file())
+        if lock.is_file() and _is_lock(lock):
+            _copy(lock, copy)
+
+
+def _put_back(copy: Path, lock: Path) -> None:
+    if copy.is_file() and _is_lock(copy):
+        _copy(copy, lock)
+    else:
+        lock.unlink()
+
+
+def _told(lock: Path, *, put_back: bool) -> str:
+    if put_back:
+        return f"put back an earlier {lock}: a killed DVC had written a part of it"
+    return (
+        f"removed {lock}, of which a killed DVC had written a part, and of which no copy was kept: its stages run "
+        f"again, for the most part from the cache (where git has one: git checkout {lock})"
+    )
 
 
 def _replace_broken(

@@ -94,6 +94,7 @@ class Ordeal:
         return len(lines) - len(set(lines))
 
     def clean(self) -> None:
+        call(self.workspace, "git", "reset", "--quiet", "--hard")  # DVC stages what it writes for git
         call(self.workspace, "git", "clean", "-fdxq")
         shutil.rmtree(self.cache, ignore_errors=True)
         self.ledger.unlink(missing_ok=True)
