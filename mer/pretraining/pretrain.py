@@ -36,8 +36,7 @@ MOST_RANKED = 1000
 """Held-out clips that are ranked among each other at most."""
 
 MANY_CLIPS = 10_000
-"""From here on pretraining shares its sums among threads; with fewer these would mostly wait for each other, and beside
-a busy process OpenMP's waiting takes many times as long as the work."""
+"""From here on pretraining shares its sums among threads; with fewer these would mostly wait for each other."""
 
 FRAMES = "/frames"
 """After a view's name: what standardises its frames."""
