@@ -61,7 +61,8 @@ def tiny_whisper(folder, longest=LONGEST):
 @pytest.fixture(autouse=True)
 def level_decides(monkeypatch):
     """The sounds below are no speech, as silero's network would find out where it is installed."""
-    monkeypatch.setattr("mer.encoders.asr.whisper.detector", lambda: ("level", by_level))
+    for module in ("whisper", "faster_whisper"):
+        monkeypatch.setattr(f"mer.encoders.asr.{module}.detector", lambda: ("level", by_level))
 
 
 @pytest.fixture(scope="module")
@@ -165,17 +166,37 @@ def test_what_is_wrong_is_one_clear_line(folder, tmp_path):
         load_transcriber(TranscribeParams(asr=str(tmp_path)))
 
 
-def test_a_ctranslate2_folder_is_heard_the_same_way_every_time(tmp_path):
+@pytest.fixture
+def converted(tmp_path, monkeypatch):
+    """A folder of CTranslate2's; what its random weights say goes in circles, and counts all the same."""
     pytest.importorskip("faster_whisper", reason="the asr extra is not installed")
     converters = pytest.importorskip("ctranslate2.converters", reason="the asr extra is not installed")
-    folder, converted = (
-        tiny_whisper(tmp_path / "whole", longest=448),
-        tmp_path / "converted",
-    )  # faster-whisper takes 448
-    converters.TransformersConverter(folder, copy_files=["tokenizer.json", "preprocessor_config.json"]).convert(
-        converted
-    )
-    params = TranscribeParams(asr=str(converted), language="en")
+    folder = tiny_whisper(tmp_path / "whole", longest=448)  # faster-whisper takes 448
+    converter = converters.TransformersConverter(folder, copy_files=["tokenizer.json", "preprocessor_config.json"])
+    monkeypatch.setattr("mer.encoders.asr.faster_whisper.is_made_up", lambda *_: False)
+    return converter.convert(str(tmp_path / "converted"))
+
+
+def test_a_span_of_speech_is_heard_once(converted, monkeypatch):
+    """After a first window that ends early, faster-whisper goes on at its last word, and reads words into the rest."""
+    from faster_whisper import WhisperModel
+
+    decoded = []
+    decode = WhisperModel.generate_with_fallback
+
+    def counted(self, *arguments):
+        decoded.append(decode(self, *arguments))
+        return decoded[-1]
+
+    monkeypatch.setattr(WhisperModel, "generate_with_fallback", counted)
+    heard = load_transcriber(TranscribeParams(asr=converted, language="en")).transcribe(CLIPS[:1])
+    assert heard[0].words
+    assert heard[0].words[-1].end < len(CLIPS[0]) / 16_000
+    assert len(decoded) == 1
+
+
+def test_a_ctranslate2_folder_is_heard_the_same_way_every_time(converted):
+    params = TranscribeParams(asr=converted, language="en")
     heard = load_transcriber(params).transcribe(CLIPS)
     assert [bool(one.text) for one in heard] == [bool(clip.any()) for clip in CLIPS]
     assert heard == load_transcriber(params).transcribe(CLIPS)

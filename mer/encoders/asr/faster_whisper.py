@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from mer.store.keys import digest
 
 KEY = "transcribe.asr"
 WINDOW = 30 * RATE
+TIME_STAMPS = 1501
+"""Every 0.02 s of a window, its end included."""
 
 
 def is_ctranslate2(folder: Path) -> bool:
@@ -41,7 +44,7 @@ class FasterWhisperTranscriber:
     @cached_property
     def fingerprint(self) -> str:
         decides = self._params.model_dump(include={"language", "dtype", "beams"})
-        return digest("faster-whisper-3", folder_digest(self._folder), decides, self._detector_name)
+        return digest("faster-whisper-4", folder_digest(self._folder), decides, self._detector_name)
 
     def transcribe(self, batch: Sequence[NDArray[np.float32]]) -> list[Transcript]:
         """The transcript of each waveform, float32 [samples] at 16 kHz in [-1, 1]."""
@@ -55,7 +58,8 @@ class FasterWhisperTranscriber:
 
     def _recognise(self, waveform: NDArray[np.float32]) -> Transcript:
         # Thresholds off: they bring in sampling at higher temperatures, and with it another text every time. What
-        # they would have found is dropped below.
+        # they would have found is dropped below. A span is one window, and its first segment all that is said in it:
+        # with word times, faster-whisper would go on at the last word's end and read words into the rest.
         segments, _ = self._model.transcribe(
             np.ascontiguousarray(waveform, np.float32),
             language=self._params.language,
@@ -65,12 +69,19 @@ class FasterWhisperTranscriber:
             log_prob_threshold=None,
             no_speech_threshold=None,
             condition_on_previous_text=False,
-            without_timestamps=True,  # a span is one window: times of segments cost words, and word times need none
+            without_timestamps=True,  # times of segments cost words, and word times need none
+            suppress_tokens=[-1, *self._time_stamps],  # -1: what is no speech, by Whisper's own list
             word_timestamps=True,
         )
-        parts = [part for part in segments if not is_made_up(part.text, part.no_speech_prob, part.avg_logprob)]
+        parts = [part for part in islice(segments, 1) if not is_made_up(part.text, part.no_speech_prob, part.avg_logprob)]
         words = tuple(Word(w.word.strip(), float(w.start), float(w.end)) for part in parts for w in part.words or ())
         return Transcript("".join(part.text for part in parts).strip(), words)
+
+    @cached_property
+    def _time_stamps(self) -> range:
+        """The tokens of 0 to 30 s; two of them in a row would end a segment."""
+        first = int(self._model.hf_tokenizer.token_to_id("<|notimestamps|>")) + 1
+        return range(first, first + TIME_STAMPS)
 
     @cached_property
     def _model(self) -> Any:
