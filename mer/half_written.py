@@ -2,7 +2,8 @@
 
 `.dvc/tmp/rwlock` lists who reads and writes what: where no DVC runs, it has nothing to say. `dvc.lock` says what each
 stage was made of: a good copy of it is kept, and put back; what ran since runs again, for the most part from the cache.
-Where there is no copy yet (DVC was killed at its first stage), the broken one is removed, and all stages run.
+Where there is no copy yet (DVC was killed at its first stage), all stages run. The broken file is set aside: it may be
+another's work, with git's marks of a conflict in it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ import yaml
 
 FOLDER = Path(".dvc/tmp")
 LOCK = "dvc.lock"
+PIPELINES = ("", "sample", "adapt")
+"""The folders of ours that have a dvc.yaml."""
 DIGEST = re.compile(r"[0-9a-f]{32}(\.dir)?")
 
 
@@ -31,27 +34,27 @@ def mend(root: Path = Path()) -> Iterator[str]:
         return
     if _replace_broken(folder / "rwlock", folder / "rwlock.lock", _is_list, Path.unlink):
         yield f"removed {FOLDER / 'rwlock'}, of which a killed DVC had written a part"
-    for lock in sorted([root / LOCK, *root.glob(f"*/{LOCK}")]):
-        copy = folder / "-".join(["mer", *lock.relative_to(root).parts])
-        if _replace_broken(lock, folder / "lock", _is_lock, partial(_put_back, copy)):
-            yield _told(lock.relative_to(root), put_back=lock.is_file())
-        if lock.is_file() and _is_lock(lock):
-            _copy(lock, copy)
+    for lock in (Path(pipeline, LOCK) for pipeline in PIPELINES):
+        name = "-".join(lock.parts)
+        copy, aside = folder / f"mer-{name}", folder / f"broken-{name}"
+        if _replace_broken(root / lock, folder / "lock", _is_lock, partial(_put_back, copy, aside)):
+            yield _told(lock, FOLDER / aside.name, put_back=(root / lock).is_file())
+        if (root / lock).is_file() and _is_lock(root / lock):
+            _copy(root / lock, copy)
 
 
-def _put_back(copy: Path, lock: Path) -> None:
+def _put_back(copy: Path, aside: Path, lock: Path) -> None:
+    lock.replace(aside)
     if copy.is_file() and _is_lock(copy):
         _copy(copy, lock)
-    else:
-        lock.unlink()
 
 
-def _told(lock: Path, *, put_back: bool) -> str:
+def _told(lock: Path, aside: Path, *, put_back: bool) -> str:
     if put_back:
-        return f"put back an earlier {lock}: a killed DVC had written a part of it"
+        return f"put back an earlier {lock}: it was broken, as by a killed DVC, and lies in {aside} now"
     return (
-        f"removed {lock}, of which a killed DVC had written a part, and of which no copy was kept: its stages run "
-        f"again, for the most part from the cache (where git has one: git checkout {lock})"
+        f"moved {lock} to {aside}: it was broken, as by a killed DVC, and no copy was kept of it. Its stages run again, "
+        f"for the most part from the cache (where git has one: git checkout {lock})"
     )
 
 

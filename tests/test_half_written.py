@@ -10,7 +10,7 @@ import pytest
 from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 from ruamel.yaml import YAML
 
-from mer.half_written import FOLDER, mend
+from mer.half_written import FOLDER, PIPELINES, mend
 
 WHOLE = """schema: '2.0'
 stages:
@@ -76,7 +76,8 @@ def test_dvc_lock_cut_anywhere_is_put_back_or_is_one_that_dvc_reads(tmp_path: Pa
 
 
 def told(name: str) -> str:
-    return f"put back an earlier {name}: a killed DVC had written a part of it"
+    aside = FOLDER / f"broken-{name.replace('/', '-')}"
+    return f"put back an earlier {name}: it was broken, as by a killed DVC, and lies in {aside} now"
 
 
 def dvc_copies(root: Path) -> list[Path]:
@@ -85,16 +86,33 @@ def dvc_copies(root: Path) -> list[Path]:
 
 @pytest.mark.parametrize("name", ["dvc.lock", "sample/dvc.lock"])
 @pytest.mark.parametrize("copy", [None, "", WHOLE[:30]])
-def test_a_lock_that_was_broken_before_there_was_a_copy_is_removed(
-    tmp_path: Path, dvc: Path, name: str, copy: str | None
+@pytest.mark.parametrize("broken", ["", "<<<<<<< HEAD\n" + WHOLE])
+def test_a_lock_that_was_broken_before_there_was_a_copy_is_set_aside(
+    tmp_path: Path, dvc: Path, name: str, copy: str | None, broken: str
 ) -> None:
-    (tmp_path / name).write_text("")
+    (tmp_path / name).write_text(broken)
     if copy is not None:
         (dvc / ("mer-" + name.replace("/", "-"))).write_text(copy)
     (line,) = mended(tmp_path)
-    assert line.startswith(f"removed {name}, of which a killed DVC had written a part")
+    aside = FOLDER / f"broken-{name.replace('/', '-')}"
+    assert line.startswith(f"moved {name} to {aside}: it was broken")
+    assert (tmp_path / aside).read_text() == broken
     assert not (tmp_path / name).exists()
     assert mended(tmp_path) == []
+
+
+@pytest.mark.usefixtures("dvc")
+def test_a_pipeline_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
+    lock = tmp_path / "another" / "dvc.lock"
+    lock.parent.mkdir()
+    lock.write_text("")
+    assert mended(tmp_path) == []
+    assert not lock.read_text()
+
+
+def test_the_pipelines_looked_after_are_those_of_the_repository() -> None:
+    root = Path(__file__).parents[1]
+    assert {"", *(path.parent.name for path in root.glob("*/dvc.yaml"))} == set(PIPELINES)
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def about_frames(frames: Mapping[str, FrameFeatures], present: Mapping[str, NDAr
     """
     told = []
     if vectors := [name for name in present if name not in frames]:
-        told.append(f"no frames of {', '.join(vectors)}: read as vectors ('views.{vectors[0]}.frames' is false)")
+        told.append(f"no frames of {', '.join(vectors)} are stored: read as vectors (see 'views.{vectors[0]}.frames')")
     for name, own in frames.items():
         lengths = np.array([len(own[int(row)]) for row in np.flatnonzero(present[name])], np.int64)
         if masked := int((lengths == 0).sum()):

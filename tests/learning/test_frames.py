@@ -113,7 +113,7 @@ def test_what_reading_frames_leaves_out_is_counted():
     of = FrameList([np.zeros((9, 2), np.float32), None, np.zeros((2, 2), np.float32), None], 2)
     present = {"face": np.array([True, True, True, False]), "voice": np.ones(4, bool)}
     assert module.about_frames({"face": of}, present, 8) == [
-        "no frames of voice: read as vectors ('views.voice.frames' is false)",
+        "no frames of voice are stored: read as vectors (see 'views.voice.frames')",
         "face: 1 of 3 clips have a vector and no frames: masked",
         "face: 1 of 3 clips have more than 8 frames: means of 8 parts",
     ]
