@@ -53,8 +53,8 @@ def _told(lock: Path, aside: Path, *, put_back: bool) -> str:
     if put_back:
         return f"put back an earlier {lock}: it was broken, as by a killed DVC, and lies in {aside} now"
     return (
-        f"moved {lock} to {aside}: it was broken, as by a killed DVC, and no copy was kept of it. Its stages run again, "
-        f"for the most part from the cache (where git has one: git checkout {lock})"
+        f"moved {lock} to {aside}: it was broken, as by a killed DVC, and no copy was kept of it. Its stages run "
+        f"again, for the most part from the cache (where git has one: git checkout {lock})"
     )
 
 

@@ -73,7 +73,8 @@ class FasterWhisperTranscriber:
             suppress_tokens=[-1, *self._time_stamps],  # -1: what is no speech, by Whisper's own list
             word_timestamps=True,
         )
-        parts = [part for part in islice(segments, 1) if not is_made_up(part.text, part.no_speech_prob, part.avg_logprob)]
+        said = islice(segments, 1)
+        parts = [part for part in said if not is_made_up(part.text, part.no_speech_prob, part.avg_logprob)]
         words = tuple(Word(w.word.strip(), float(w.start), float(w.end)) for part in parts for w in part.words or ())
         return Transcript("".join(part.text for part in parts).strip(), words)
 
