@@ -57,10 +57,17 @@ def test_the_shortest_sounds_lie_within_their_clip(samples):
 
 
 def words_of(pieces, times, end):
-    """Words of tokens that stand for bytes."""
+    """Words of tokens that stand for bytes, each of which is said until the next begins."""
     return timed_words(
-        range(len(pieces)), times, end, lambda t: b"".join(pieces[i] for i in t).decode(errors="replace")
+        range(len(pieces)),
+        list(pairwise([*times, end])),
+        lambda t: b"".join(pieces[i] for i in t).decode(errors="replace"),
     )
+
+
+def texts_of(*pieces):
+    found = words_of([piece.encode() for piece in pieces], [0.1 * place for place in range(len(pieces))], 9.0)
+    return [word.text for word in found]
 
 
 def test_words_begin_at_spaces_and_keep_their_punctuation():
@@ -80,6 +87,23 @@ def test_chinese_characters_are_words_even_when_split_over_tokens():
         Word("难。", 0.2, 0.4),
         Word("OKay", 0.4, 0.6),
     )
+
+
+@pytest.mark.parametrize(
+    ("pieces", "words"),
+    [
+        (["He", " said", ' "', "no", " way", '"', " (", "tw", "ice", ")."], ["He", "said", '"no', 'way"', "(twice)."]),
+        (["¿", "Qué", " tal", "?", " ¡", "Muy", " bien", "!"], ["¿Qué", "tal?", "¡Muy", "bien!"]),
+        (["আ", "মি", " ", "ভা", "লো"], ["আমি", "ভালো"]),
+        (["他", "说", "「", "好", "」", "。"], ["他", "说", "「好」。"]),
+        (["ไ", "ป", " ", "ท", "ี่"], ["ไ", "ป", "ที่"]),
+        (["yes", " -", " no", " "], ["yes", "-", "no"]),
+        ([" 1", ",", "000", " km"], ["1,000", "km"]),
+        (["a\u00a0", "b"], ["a", "b"]),
+    ],
+)
+def test_words_are_set_apart_as_they_are_written(pieces, words):
+    assert texts_of(*pieces) == words
 
 
 def test_korean_is_set_with_spaces():

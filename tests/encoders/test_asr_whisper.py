@@ -117,6 +117,21 @@ def test_words_have_times_in_order_and_within_the_sound(folder):
     assert 4.7 <= times[0] <= times[-1] <= 8.8
 
 
+def test_words_are_said_when_the_library_says(folder):
+    """The time of a token is its end: taken for its start, every word came a token late."""
+    transcriber = load_transcriber(TranscribeParams(asr=folder, language="en", beams=1))
+    tokenizer = tr.AutoTokenizer.from_pretrained(folder)
+    tokens = tokenizer.encode(" so, here we are", add_special_tokens=False)
+    ends = [0.02 * (3 * place + 5) for place in range(len(tokens))]
+    said = {"tokens": np.array([tokens]), "token_timestamps": np.array([ends])}
+    _, theirs = tokenizer._decode_asr([said], return_timestamps="word", return_language=False, time_precision=0.02)
+    ours = transcriber._transcript(tokens, ends, 30.0)
+    assert [word.text for word in ours.words] == ["so,", "here", "we", "are"]
+    assert [(word.text, word.start, word.end) for word in ours.words] == [
+        (chunk["text"].strip(), *map(pytest.approx, chunk["timestamp"])) for chunk in theirs["chunks"]
+    ]
+
+
 def test_a_model_without_alignment_heads_gives_text_without_times(folder, tmp_path):
     plain = tiny_whisper(tmp_path)
     config = tr.GenerationConfig.from_pretrained(plain)
