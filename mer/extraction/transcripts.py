@@ -9,7 +9,7 @@ from typing import Any
 
 from mer.encoders.asr.load import load_transcriber
 from mer.encoders.asr.transcript import SCHEMA as RECOGNISED
-from mer.encoders.asr.transcript import Transcript, from_record, merge_transcripts, to_record
+from mer.encoders.asr.transcript import Transcript, about_left_out, from_record, merge_transcripts, to_record
 from mer.errors import ClipError
 from mer.extraction.contents import write_contents
 from mer.extraction.features import for_device
@@ -63,7 +63,16 @@ def transcribe_corpus(
     fingerprint = NO_RECOGNISER if transcriber is None else transcriber.fingerprint
     made = Made(STAGE, fingerprint, params.asr or NO_RECOGNISER, deciding(params))
     limits = Limits(STAGE, params.max_failed, params.max_lost)
-    step: Step[bytes] = Step(NAME, RECOGNISED, made, TranscribeWorker(params), limits, BATCH_CLIPS)
+    step: Step[bytes] = Step(
+        NAME,
+        RECOGNISED,
+        made,
+        TranscribeWorker(params),
+        limits,
+        BATCH_CLIPS,
+        noted=("left_out",),
+        notes=lambda row: about_left_out(row["left_out"]),
+    )
     wanting = {clip_id for clip_id, text in texts.items() if not (text or "").strip()} if transcriber else set()
     digests = {clip_id: of if clip_id in wanting else None for clip_id, of in media.digests("audio_sha256").items()}
 

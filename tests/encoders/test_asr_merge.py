@@ -49,8 +49,9 @@ def test_no_word_of_asr_is_mixed_into_checked_text():
 
 
 def test_a_stored_transcript_is_the_same_transcript():
-    table = pa.Table.from_pylist([to_record(HEARD), to_record(Transcript(""))], schema=SCHEMA)
-    assert [from_record(row) for row in table.to_pylist()] == [HEARD, Transcript("")]
+    heard = [HEARD, Transcript(""), Transcript("so", left_out=3)]
+    table = pa.Table.from_pylist([to_record(one) for one in heard], schema=SCHEMA)
+    assert [from_record(row) for row in table.to_pylist()] == heard
 
 
 def test_parts_are_joined_in_order_and_shifted():

@@ -173,6 +173,10 @@ def test_what_is_wrong_is_one_clear_line(folder, tmp_path):
         load_transcriber(TranscribeParams(asr="nowhere"))
     with pytest.raises(MerError, match=r"transcribe\.language: 'xx' is none of en, zh"):
         load_transcriber(TranscribeParams(asr=folder, language="xx")).transcribe(CLIPS)
+    english = load_transcriber(TranscribeParams(asr=folder, language="de"))
+    english._model.generation_config.is_multilingual = False
+    with pytest.raises(MerError, match=r"transcribe\.language: 'de' is not English, all that .* knows"):
+        english.transcribe(CLIPS)
     tr.BertConfig().save_pretrained(tmp_path)
     with pytest.raises(MerError, match=r"transcribe\.asr: .* holds 'bert', not Whisper"):
         load_transcriber(TranscribeParams(asr=str(tmp_path)))
@@ -230,7 +234,7 @@ def test_made_up_text_is_dropped_by_what_the_model_itself_says(folder, monkeypat
 
     monkeypatch.setattr("mer.encoders.asr.whisper.is_made_up", judge)
     dropped = transcriber.transcribe([CLIPS[0], CLIPS[2]])
-    assert [(one.text, one.words) for one in dropped] == [("", ()), ("", ())]
+    assert [(one.text, one.words, one.left_out) for one in dropped] == [("", (), 1), ("", (), 1)]
     assert len(doubts) == 2
     assert all(0 < no_speech < 1 and log < 0 for no_speech, log in doubts.values())
 

@@ -63,3 +63,18 @@ def test_a_recogniser_hears_only_clips_without_text_and_each_once(
     assert table["words"].to_pylist()[1] == [{"text": "samples", "start": 0.0, "end": 0.5}]
     again = transcribe(media, asr="whisper")
     assert (first.computed, again.computed, again.cached) == (1, 0, 1)
+
+
+def test_text_that_was_left_out_is_told(
+    media: Media, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Doubting(Counter):
+        def transcribe(self, batch: Sequence[NDArray[np.float32]]) -> list[Transcript]:
+            return [Transcript("", left_out=2) for _ in batch]
+
+    monkeypatch.setattr(transcripts, "load_transcriber", lambda params: Doubting())
+    assert transcribe(media, asr="whisper").partial == {"made-up text": 1}
+    assert "1 made-up text" in capsys.readouterr().out
+    (row,) = pq.read_table(tmp_path / "quarantine" / "transcripts.parquet").to_pylist()
+    assert (row["clip_id"], row["kind"]) == ("heard", "partial")
+    assert "text of 2 windows was left out" in row["message"]

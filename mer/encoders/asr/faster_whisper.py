@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +72,13 @@ class FasterWhisperTranscriber:
             suppress_tokens=[-1, *self._time_stamps],  # -1: what is no speech, by Whisper's own list
             word_timestamps=True,
         )
-        said = islice(segments, 1)
-        parts = [part for part in said if not is_made_up(part.text, part.no_speech_prob, part.avg_logprob)]
-        words = tuple(Word(w.word.strip(), float(w.start), float(w.end)) for part in parts for w in part.words or ())
-        return Transcript("".join(part.text for part in parts).strip(), words)
+        said = next(iter(segments), None)
+        if said is None:
+            return Transcript("")
+        if is_made_up(said.text, said.no_speech_prob, said.avg_logprob):
+            return Transcript("", left_out=1)
+        words = tuple(Word(word.word.strip(), float(word.start), float(word.end)) for word in said.words or ())
+        return Transcript(said.text.strip(), words)
 
     @cached_property
     def _time_stamps(self) -> range:

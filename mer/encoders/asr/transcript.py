@@ -18,6 +18,7 @@ SCHEMA = pa.schema(
             pa.list_(pa.struct([("text", pa.string()), ("start", pa.float64()), ("end", pa.float64())])),
             nullable=False,
         ),
+        pa.field("left_out", pa.int64(), nullable=False),
     ]
 )
 
@@ -35,21 +36,34 @@ class Word:
 
 @dataclass(frozen=True)
 class Transcript:
-    """Recognised text; `words` is empty where the model knows no word times. Silence gives empty text."""
+    """Recognised text; `words` is empty where the model knows no word times. Silence gives empty text.
+
+    `left_out` counts the windows whose text was left out as made up (`hallucination`).
+    """
 
     text: str
     words: tuple[Word, ...] = ()
+    left_out: int = 0
 
     def later(self, seconds: float) -> Transcript:
         """The same, said so much later."""
         moved = (Word(word.text, word.start + seconds, word.end + seconds) for word in self.words)
-        return Transcript(self.text, tuple(moved))
+        return Transcript(self.text, tuple(moved), self.left_out)
 
 
 def joined(parts: Iterable[Transcript]) -> Transcript:
     """One transcript of parts in order, their texts set apart by a space."""
-    spoken = [part for part in parts if part.text]
-    return Transcript(" ".join(part.text for part in spoken), tuple(word for part in spoken for word in part.words))
+    heard = list(parts)
+    text = " ".join(part.text for part in heard if part.text)
+    return Transcript(text, tuple(word for part in heard for word in part.words), sum(part.left_out for part in heard))
+
+
+def about_left_out(windows: int) -> list[tuple[str, str]]:
+    """The note of a clip of which text was left out: a stable name and a line for people; none where it was not."""
+    if not windows:
+        return []
+    how = "it went in circles, or was read into a window without speech"
+    return [("made-up text", f"the recogniser's text of {windows} window{'s' * (windows > 1)} was left out: {how}")]
 
 
 class Transcriber(Protocol):
@@ -79,7 +93,7 @@ def to_record(transcript: Transcript) -> dict[str, Any]:
 
 def from_record(record: Mapping[str, Any]) -> Transcript:
     """Read what `to_record` wrote."""
-    return Transcript(record["text"], tuple(Word(**word) for word in record["words"]))
+    return Transcript(record["text"], tuple(Word(**word) for word in record["words"]), record["left_out"])
 
 
 def merge_transcripts(corpus_texts: Sequence[str | None], asr_texts: Sequence[Transcript | str | None]) -> list[Chosen]:

@@ -105,7 +105,7 @@ class WhisperTranscriber:
         ends = output["token_timestamps"][:, said].tolist() if self._has_word_times else [None] * len(tokens)
         heard = zip(tokens, ends, waveforms, silent, sure, strict=True)
         parts = [(self._transcript(ids, times, len(wave) / RATE), none, log) for ids, times, wave, none, log in heard]
-        return [Transcript("") if is_made_up(part.text, none, log) else part for part, none, log in parts]
+        return [Transcript("", left_out=1) if is_made_up(part.text, none, log) else part for part, none, log in parts]
 
     def _no_speech(self, encoded: Any) -> list[float | None]:
         """Probability, for each window, of the token that says that nobody speaks; None where the model has none."""
@@ -178,9 +178,11 @@ class WhisperTranscriber:
     @cached_property
     def _language(self) -> dict[str, str]:
         """What to tell the model of the language: nothing if it knows one only, or is to find out."""
-        if not getattr(self._model.generation_config, "is_multilingual", False):
-            return {}
         language = self._params.language
+        if not getattr(self._model.generation_config, "is_multilingual", False):
+            if language not in (None, "en"):
+                raise MerError(f"transcribe.language: '{language}' is not English, all that {self._folder} knows")
+            return {}
         known = {code.strip("<|>") for code in self._model.generation_config.lang_to_id}
         if language is not None and language not in known:
             raise MerError(f"transcribe.language: '{language}' is none of {', '.join(sorted(known))}")
