@@ -99,8 +99,8 @@ def decide_vote(
     weights, adjustment = torch.from_numpy(prior).float(), torch.full((1,), settings.posthoc_adjustment)
     found = Vote(sharpness.float(), exponent.float(), weights, log_prior.float(), ones, adjustment)
     if settings.voting == "learned":
-        given = log_likelihood(found.calibrated(logits).log(), labels).exp() * present  # [E, n]
-        learned = learn_weights(given.T.double().numpy(), prior, settings.prior_clips)
+        given = log_likelihood(found.calibrated(logits).log(), labels).exp()  # [E, n]
+        learned = learn_weights(given.T.double().numpy(), present.T.numpy(), prior, settings.prior_clips)
         found = replace(found, weights=torch.from_numpy(learned))
     if not settings.calibrate:
         return found
@@ -112,12 +112,21 @@ def decide_vote(
 
 
 def learn_weights(
-    likelihood: NDArray[np.float64], prior: NDArray[np.float64], prior_clips: float, rounds: int = EM_ROUNDS
+    likelihood: NDArray[np.float64],
+    present: NDArray[np.bool_],
+    prior: NDArray[np.float64],
+    prior_clips: float,
+    rounds: int = EM_ROUNDS,
 ) -> NDArray[np.float32]:
     """Voting weights on the simplex that make the labels likely: EM of a mixture whose components are given.
 
+    The experts that see something of a clip share its vote, so a modality that few clips have is judged on those
+    alone: the others are data that were truncated, and EM counts what it expects of them (Dempster et al., 'Maximum
+    likelihood from incomplete data via the EM algorithm', JRSS B 1977, section 4.2).
+
     Args:
-        likelihood: [n, E], each expert's probability of the right class; zero where it sees nothing of the clip.
+        likelihood: [n, E], each expert's probability of the right class.
+        present: [n, E], whether it sees something of the clip.
         prior: [E], weights to start from and to be drawn to.
         prior_clips: how many clips the prior counts for.
         rounds: of EM.
@@ -127,9 +136,12 @@ def learn_weights(
     """
     start = prior / prior.sum()
     weights = start
+    somebody = present.any(axis=1)
     for _ in range(rounds):
-        share = likelihood * weights
+        share = likelihood * present * weights
         share /= np.maximum(share.sum(axis=1, keepdims=True), 1e-12)
+        voting = np.where(somebody, np.maximum((present * weights).sum(axis=1), 1e-12), np.inf)
+        share = np.where(present, share, weights / voting[:, None])
         weights = share.sum(axis=0) + prior_clips * start
         weights /= weights.sum()
     return weights.astype(np.float32)

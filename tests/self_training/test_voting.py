@@ -46,17 +46,30 @@ def test_learned_weights_favour_the_expert_that_knows(good):
 
 def test_without_clips_the_weights_stay_where_they_are_drawn_to():
     nothing = np.zeros((0, 4))
-    np.testing.assert_allclose(learn_weights(nothing, np.array([2.0, 1, 1, 0]), 10), [0.5, 0.25, 0.25, 0], rtol=1e-5)
+    found = learn_weights(nothing, nothing > 0, np.array([2.0, 1, 1, 0]), 10)
+    np.testing.assert_allclose(found, [0.5, 0.25, 0.25, 0], rtol=1e-5)
 
 
 def test_learned_weights_have_no_better_neighbour():
-    """EM's fixed point against a grid over the simplex."""
+    """EM's fixed point against a grid over the simplex, of the likelihood of what votes: some experts see nothing."""
     rng = np.random.default_rng(1)
-    likelihood = rng.random((50, 2))
-    found = learn_weights(likelihood, np.array([1.0, 1.0]), 0)
-    grid = np.linspace(0.001, 0.999, 999)
-    scores = [np.log(likelihood @ np.array([w, 1 - w])).sum() for w in grid]
-    assert found[0] == pytest.approx(grid[int(np.argmax(scores))], abs=0.01)
+    likelihood, present = rng.random((80, 3)), rng.random((80, 3)) < 0.6
+    present[~present.any(axis=1)] = True
+    found = learn_weights(likelihood, present, np.ones(3), 0, rounds=5000)
+    grid = np.linspace(0.005, 0.995, 199)
+    weights = np.array([(a, b, 1 - a - b) for a in grid for b in grid if a + b < 1])
+    voted = (weights @ (likelihood * present).T) / (weights @ present.T)
+    best = weights[int(np.log(voted).sum(axis=1).argmax())]
+    np.testing.assert_allclose(found, best, atol=0.01)
+
+
+def test_an_expert_is_judged_on_the_clips_that_it_sees():
+    """A modality that a third of the clips have, and that is nearly always right: absent, it was taken for wrong."""
+    seen = np.arange(90) % 3 == 0
+    likelihood = np.stack([np.full(90, 0.5), np.where(seen, 0.95, 0.0)], axis=1)
+    present = np.stack([np.ones(90, bool), seen], axis=1)
+    weights = learn_weights(likelihood, present, np.ones(2), 10)
+    assert weights[1] > 0.7
 
 
 @pytest.mark.parametrize("voting", ["published", "equal", "learned"])
