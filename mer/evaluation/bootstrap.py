@@ -4,7 +4,8 @@ Resampling N clips and counting their confusion matrix is the same as drawing th
 distribution, so a resample costs one draw over the distinct kinds of unit and no pass over the clips.
 The unit is the clip, or where groups are known the group (speaker, source video): clips of a group are not
 independent, and an interval that takes them for such is too narrow (Field & Welsh, 'Bootstrapping clustered data',
-JRSS B 2007). With few groups, say under twenty, it stays on the narrow side.
+JRSS B 2007). With few groups, say under twenty, it stays on the narrow side; with one alone, its clips are drawn,
+which says nothing of other groups.
 """
 
 from __future__ import annotations
@@ -168,8 +169,10 @@ def percentile_interval(value: float | Array, resampled: Array, confidence: floa
 
 
 def _group_codes(groups: pd.Series) -> NDArray[np.int64]:
-    """Groups as codes [N]; a clip without one is a group of its own."""
+    """Groups as codes [N]; a clip without one is a group of its own, and so is each where all are of one."""
     codes, names = pd.factorize(groups)
+    if len(names) == 1 and (codes == 0).all():
+        return np.arange(len(codes))
     alone = codes < 0
     codes[alone] = len(names) + np.arange(alone.sum())
     return np.asarray(codes, np.int64)

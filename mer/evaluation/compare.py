@@ -12,20 +12,27 @@ from mer.evaluation.bootstrap import Interval, paired_bootstrap
 from mer.evaluation.scored import scored_clips
 from mer.params import EvaluateParams
 
+FEWEST_GROUPS = 6
+"""Of fewer, even if all of them speak for the same side, chance is not ruled out: twice .5 to the fifth is .06."""
+
 
 @dataclass(frozen=True)
 class Comparison:
-    """Difference in weighted-F1 on the same clips; `part` is `out_of_fold` or `test`, `runs` how many A and B have."""
+    """Difference in weighted-F1 on the same clips; `part` is `out_of_fold` or `test`, `runs` how many A and B have,
+    `groups` how many groups were resampled (None: the clips were)."""
 
     part: str
     difference: Interval
     confidence: float
     clips: int
     runs: tuple[int, int] = (1, 1)
+    groups: int | None = None
 
     def __str__(self) -> str:
         value, low, high = self.difference.value, self.difference.low, self.difference.high
-        if low > 0:
+        if self.groups is not None and self.groups < FEWEST_GROUPS:
+            verdict = f"{self.groups} group{'s' * (self.groups > 1)}: too few to tell"
+        elif low > 0:
             verdict = "B is better"
         elif high < 0:
             verdict = "A is better"
@@ -70,14 +77,16 @@ def _compare(
     params: EvaluateParams,
 ) -> Comparison:
     clips = runs_a[0]
+    groups = clips["group"] if clips["group"].notna().any() else None
     difference = paired_bootstrap(
         clips["actual"],
         [run["predicted"] for run in runs_a],
         [run["predicted"] for run in runs_b],
         classes,
-        groups=clips["group"] if clips["group"].notna().any() else None,
+        groups=groups,
         repeats=params.bootstrap,
         confidence=params.confidence,
         seed=params.seed,
     )
-    return Comparison(part, difference, params.confidence, len(clips), (len(runs_a), len(runs_b)))
+    units = None if groups is None else groups.nunique() + int(groups.isna().sum())
+    return Comparison(part, difference, params.confidence, len(clips), (len(runs_a), len(runs_b)), units)

@@ -96,7 +96,7 @@ def rank_views(features: FeatureSet, model: ModelParams, evaluate: EvaluateParam
 
     def score(views: Sequence[str]) -> Score:
         x = torch.cat([columns[name] for name in views], dim=1)
-        expert = fit_linear(x, fit.labels, learned, [STRENGTHS[SAFE]], len(features.classes))
+        expert = fit_linear(x, fit.labels, learned, [STRENGTHS[SAFE]], len(features.classes), fit.soft)
         logits, place = expert.logits(x), {fold: i for i, fold in enumerate(fit.used)}
         rows = torch.arange(len(x))
         own = logits[torch.tensor([place[int(fold)] for fold in fit.folds]), rows]  # [n, C]

@@ -164,3 +164,12 @@ def test_the_mean_of_few_runs_varies_as_much_as_theory_says():
     drawn = _mean_of_drawn(scores, np.random.default_rng(0))
     assert drawn.var() == pytest.approx(scores[0].var(ddof=1) / 3, rel=0.05)
     assert drawn.mean() == pytest.approx(scores[0].mean(), abs=1e-3)
+
+
+def test_of_one_group_the_clips_are_drawn():
+    """One speaker resampled is that speaker: an interval of no width would claim certainty."""
+    labels = ["a", "b"] * 20
+    predicted = ["a"] * 30 + ["b"] * 10
+    alone = bootstrap_interval(labels, predicted, ("a", "b"), groups=pd.Series(["s"] * 40), repeats=500)
+    assert alone == bootstrap_interval(labels, predicted, ("a", "b"), groups=pd.Series(range(40)), repeats=500)
+    assert alone.low < alone.value < alone.high

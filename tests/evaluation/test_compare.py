@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from mer.errors import MerError
@@ -46,6 +48,18 @@ def test_the_line_says_what_was_measured_and_how():
     assert str(comparison) == (
         "out of fold: B - A = +0.021 [-0.004, +0.047] (95 % paired bootstrap, 300 clips): no evidence of a difference"
     )
+
+
+@pytest.mark.parametrize(("groups", "verdict"), [(1, "1 group: too few to tell"), (5, "5 groups: too few to tell")])
+def test_few_speakers_prove_nothing(make_run, groups, verdict):
+    run = make_run()
+    few = run.clips.rows.assign(group=[f"speaker{row % groups}" for row in range(len(run.clips.rows))])
+    clips = replace(run.clips, rows=few)
+    (out_of_fold, _) = compare([run.predictions], [perfect(run)], clips, run.test_labels, PARAMS)
+    assert out_of_fold.groups == groups
+    assert str(out_of_fold).endswith(verdict)
+    many = replace(clips, rows=few.assign(group=[f"speaker{row % 6}" for row in range(len(few))]))
+    assert str(compare([run.predictions], [perfect(run)], many, run.test_labels, PARAMS)[0]).endswith("B is better")
 
 
 def test_predictions_of_other_clips_are_refused(make_run):
