@@ -124,6 +124,8 @@ def make_tasks(arguments: argparse.Namespace, results: Results) -> list[Task]:
                         corpus, normalise, balance, number, tuple(arguments.shares), tuple(arguments.methods), base
                     )
                     missing = [m for m in task.methods if not all(results.has(**task.key(s, m)) for s in task.shares)]
+                    if LABELS_ONLY in missing and DEFAULT not in missing:
+                        missing.append(DEFAULT)  # whose run gives its line
                     shares = [s for s in task.shares if not all(results.has(**task.key(s, m)) for m in task.methods)]
                     if missing:
                         tasks.append(Task(corpus, normalise, balance, number, tuple(shares), tuple(missing), base))

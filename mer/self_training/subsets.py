@@ -116,6 +116,6 @@ class _Search:
         if (way, subset) not in self.found:
             inputs = self.labeled[way]
             x = columns(inputs, subset) * shared_scale(inputs, subset, self.views)
-            expert = fit_linear(x, self.fit.labels, self.learned, [STRENGTHS[SAFE]], self.classes)
+            expert = fit_linear(x, self.fit.labels, self.learned, [STRENGTHS[SAFE]], self.classes, self.fit.soft)
             self.found[way, subset] = expert.logits(x).cpu()
         return self.found[way, subset]
