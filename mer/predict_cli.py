@@ -87,17 +87,24 @@ def predict(
 def _clips(predictor: Predictor, sources: Sequence[Source], out: Path | None, as_json: bool, workers: int) -> int:
     """Print a row each, or write a table; the exit status."""
     predictor.ready()
-    done = failed = 0
+    done = failed = again = 0
     try:
         for one in _predictions(predictor, sources, out, workers):
-            done, failed = done + 1, failed + (one.error is not None)
+            done, failed, again = done + 1, failed + (one.error is not None), again + one.transient
             if out is None:
                 _tell(one, as_json)
     except KeyboardInterrupt:
         return _interrupted(out)
     if out is not None:
         print(f"{out}: {len(sources)} files, {done} predicted now, {failed} of these failed")
+    _again(again, "files")
     return 1 if failed else 0
+
+
+def _again(number: int, things: str) -> None:
+    """Say how many lack something for which they are not to blame."""
+    if number:
+        print(f"{number} {things} met a fault of the machine or a limit: run again to do them anew", file=sys.stderr)
 
 
 def weights_of(options: Sequence[str] | None) -> dict[str, str]:
@@ -170,6 +177,7 @@ def _timelines(
                     _print(found, as_json)
                 spoken = sum(one.end - one.start for one in found)
                 print(f"{source.path}: {len(found)} utterances, {spoken:.1f} s of speech", file=sys.stderr)
+                _again(sum(one.prediction.transient for one in found), "utterances")
     except KeyboardInterrupt:
         return _interrupted(outs[0] if len(sources) > 1 and outs else None)
     if kept:
