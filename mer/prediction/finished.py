@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from mer.errors import MerError
+from mer.prediction.forms import json_lines
 from mer.prediction.source import Source
 from mer.prediction.tables import locked
 from mer.running.machine import explain
@@ -33,7 +34,7 @@ class Finished:
             self._file = locked(self.path)
             content = self.path.read_bytes()
             whole = content[: content.rfind(b"\n") + 1]
-            for line in whole.decode().splitlines():
+            for line in json_lines(whole.decode()):
                 values = json.loads(line)
                 self._known[str(values["key"])] = values["what"]
             self._file.truncate(len(whole))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from mer.encoders.asr.transcript import Word
 from mer.encoders.base import Features
 from mer.prediction.extractor import Extracted
+from mer.prediction.forms import json_lines
 from mer.prediction.source import Source
 
 ENDING = ".features"
@@ -31,7 +32,7 @@ class Journal:
     def __enter__(self) -> Self:
         content = self.path.read_bytes() if self.path.exists() else b""
         whole = content[: content.rfind(b"\n") + 1]
-        for line in whole.decode(errors="replace").splitlines():
+        for line in json_lines(whole.decode(errors="replace")):
             values = json.loads(line)
             if values["bundle"] == self.bundle:
                 self.known[values["path"], values["given"]] = _from_line(values)

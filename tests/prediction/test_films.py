@@ -161,7 +161,16 @@ def test_notes_that_were_cut_off_anywhere_are_gone_on_with(tmp_path: Path) -> No
             pass
 
 
-@pytest.mark.parametrize("content", [b"{}\n", b"\xff\n", b"[1]\n", b"start,end\n"])
+@pytest.mark.parametrize("mark", ["\r", "\x1c", "\x85", "\u2028"], ids=ascii)
+def test_notes_are_read_whatever_is_said(mark: str, tmp_path: Path) -> None:
+    source = Source(f"a{mark}.wav", str(film(tmp_path / "a.wav")))
+    with Finished(tmp_path / "notes") as finished:
+        finished.add(source, [f"one{mark}two"])
+    with Finished(tmp_path / "notes") as finished:
+        assert finished.what(source) == [f"one{mark}two"]
+
+
+@pytest.mark.parametrize("content", [b"{}\n", b"\n", b"\xff\n", b"[1]\n", b"start,end\n"])
 def test_notes_that_are_something_else_are_left_as_they_are(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "notes").write_bytes(content)
     with pytest.raises(MerError, match="delete it, or name another --out"), Finished(tmp_path / "notes"):

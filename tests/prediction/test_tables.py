@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import signal
@@ -9,16 +11,23 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
 from mer.cli import app
+from mer.encoders.base import Features
 from mer.errors import MerError
 from mer.prediction import pipeline
 from mer.prediction.answer import Prediction
+from mer.prediction.extractor import Extracted
+from mer.prediction.forms import csv_bytes, parquet_bytes
+from mer.prediction.journal import Journal
+from mer.prediction.source import Source
 from mer.prediction.tables import Columns, Table
 from tests.bundles import TEXTS
 
@@ -76,6 +85,43 @@ def test_a_finished_table_takes_more_rows_and_keeps_those_of_other_files(form: s
     write(once, row("a.wav"), row("b.wav"))
     assert out.read_bytes() == once.read_bytes()
     assert write(out, row("c.wav")) == ["a.wav", "b.wav"]
+
+
+PARTING = ["\r", "\r\n", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"]
+"""All that `str.splitlines` parts lines at."""
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("mark", PARTING, ids=ascii)
+def test_a_table_is_gone_on_with_whatever_is_said(form: str, mark: str, tmp_path: Path) -> None:
+    said = replace(row(f"a{mark}.wav", group=f"x{mark}y"), transcript=f"one{mark}two")
+    out, once = tmp_path / f"out.{form}", tmp_path / f"once.{form}"
+    write(out, said, finish=False)
+    assert write(out, said, row("b.wav")) == [said.path]
+    write(once, said, row("b.wav"))
+    assert out.read_bytes() == once.read_bytes()
+    if form == "csv":
+        with out.open(newline="", encoding="utf-8") as file:
+            assert next(csv.DictReader(file))["transcript"] == said.transcript
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_table_is_gone_on_with_however_much_is_said(form: str, tmp_path: Path) -> None:
+    """The reader of CSV takes cells of 131072 characters unless it is told otherwise, and is so afterwards."""
+    out, usual = tmp_path / f"out.{form}", csv.field_size_limit()
+    write(out, replace(row("a.wav"), transcript="so " * 50_000))
+    assert write(out, row("b.wav")) == ["a.wav"]
+    assert csv.field_size_limit() == usual
+
+
+@pytest.mark.parametrize("mark", PARTING, ids=ascii)
+def test_features_that_wait_for_a_group_are_read_whatever_is_said(mark: str, tmp_path: Path) -> None:
+    source, said = Source("a.wav", "a.wav", None, f"one{mark}two"), f"one{mark}two"
+    features = {"text": Features(np.ones(2, np.float32), 1, True)}
+    with Journal(tmp_path / "features", "bundle") as journal:
+        journal.add(source, Extracted(features, said, "given", (), 1.0))
+    with Journal(tmp_path / "features", "bundle") as journal:
+        assert journal.known[source.path, said].transcript == said
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -216,3 +262,12 @@ def test_json_lines_hold_what_the_terminal_gets(bundle: Path, many: Many, tmp_pa
     assert CliRunner().invoke(app, [*arguments, "--out", str(out)]).exit_code == 0
     kept = [json.loads(line) for line in out.read_text().splitlines()]
     assert [{k: v for k, v in one.items() if k != "bundle"} for one in kept] == list(map(json.loads, printed))
+
+
+def test_rows_with_more_columns_than_the_first_lose_none() -> None:
+    """A face of which nothing could be predicted has no probabilities, and may come first."""
+    rows = [{"path": "a\rb"}, {"path": "c", "p_a": 0.5}]
+    assert csv_bytes(rows, ()) == b'path,p_a\n"a\rb",\nc,0.5\n'
+    found = pd.read_parquet(io.BytesIO(parquet_bytes(rows)))
+    assert found["p_a"].tolist()[1] == 0.5
+    assert csv_bytes([], ("path", "face")) == b"path,face\n"
