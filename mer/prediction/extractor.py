@@ -125,13 +125,18 @@ class Extractor:
         self, batch: Sequence[Raw], waveforms: Sequence[NDArray[np.float32]]
     ) -> list[Transcript | ClipError | None]:
         """What is recognised in each file, or why nothing could be; None where its transcript is known, or where there
-        is nothing to hear."""
+        is nothing to hear. What has the same sound, as the faces of a clip have, is recognised once."""
         heard: list[Transcript | ClipError | None] = [None] * len(batch)
-        wanting = [i for i, raw in enumerate(batch) if not raw.transcript.strip() and len(waveforms[i])]
-        if self.transcriber is None or not wanting:
+        places: dict[bytes, list[int]] = {}
+        for i, raw in enumerate(batch):
+            if raw.audio is not None and len(waveforms[i]) and not raw.transcript.strip():
+                places.setdefault(raw.audio, []).append(i)
+        if self.transcriber is None or not places:
             return heard
-        for i, one in zip(wanting, attempt(self.transcriber.transcribe, [waveforms[i] for i in wanting]), strict=True):
-            heard[i] = one
+        sounds = [waveforms[same[0]] for same in places.values()]
+        for same, one in zip(places.values(), attempt(self.transcriber.transcribe, sounds), strict=True):
+            for i in same:
+                heard[i] = one
         return heard
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,15 @@ import pytest
 import soundfile
 
 from mer.encoders.asr.transcript import Transcript, Word
+from mer.encoders.face.cropper import FaceCropper
 from mer.errors import ClipError
+from mer.media import encode
 from mer.params import ComputeParams
-from mer.prediction import face_table
+from mer.prediction import face_table, faces
 from mer.prediction.answer import Prediction
+from mer.prediction.extractor import Raw
 from mer.prediction.face_table import faces_to_table
-from mer.prediction.faces import Face
+from mer.prediction.faces import Face, predict_faces
 from mer.prediction.films import timelines_to_files
 from mer.prediction.many import predict_to_table
 from mer.prediction.naming import NOTES
@@ -30,19 +34,19 @@ SAID = Transcript(TEXTS["sad"], (Word("我", 0.1, 0.2),))
 
 
 class Recogniser:
-    """Hears `SAID` in everything, or raises; counts the clips that it is given."""
+    """Hears the same in every clip, or raises; counts the clips that it is given."""
 
     fingerprint = "a recogniser of tests"
 
     def __init__(self) -> None:
-        self.error: Exception | None = None
+        self.hears: Transcript | Exception = SAID
         self.clips = 0
 
     def transcribe(self, batch: Sequence[np.ndarray]) -> list[Transcript]:
         self.clips += len(batch)
-        if self.error is not None:
-            raise self.error
-        return [SAID] * len(batch)
+        if isinstance(self.hears, Exception):
+            raise self.hears
+        return [self.hears] * len(batch)
 
 
 def listening(bundle: Path) -> tuple[Predictor, Recogniser]:
@@ -68,12 +72,12 @@ def test_a_file_at_which_the_machine_failed_the_recogniser_is_done_again(
     which: str, error: Exception, request: pytest.FixtureRequest, noise: Source, tmp_path: Path
 ) -> None:
     predictor, recogniser = listening(request.getfixturevalue(which))
-    recogniser.error = error
+    recogniser.hears = error
     out = tmp_path / "out.jsonl"
     [failed] = predict_to_table(predictor, [noise], out, ComputeParams(workers=1))
     assert failed.transient
     assert any(note.startswith("transcribe: ") for note in failed.notes)
-    recogniser.error = None
+    recogniser.hears = SAID
     [done] = predict_to_table(predictor, [noise], out, ComputeParams(workers=1))
     assert (done.label, done.source, done.transient) == ("sad", "asr", False)
     assert json.loads(out.read_text())["transcript"] == SAID.text
@@ -82,7 +86,7 @@ def test_a_file_at_which_the_machine_failed_the_recogniser_is_done_again(
 
 def test_what_the_clip_is_to_blame_for_is_no_fault_of_the_machine(bundle: Path, noise: Source, tmp_path: Path) -> None:
     predictor, recogniser = listening(bundle)
-    recogniser.error = ClipError("no speech that it could follow")
+    recogniser.hears = ClipError("no speech that it could follow")
     out = tmp_path / "out.csv"
     [failed] = predict_to_table(predictor, [noise], out, ComputeParams(workers=1))
     assert (failed.transient, failed.notes) == (False, ("transcribe: no speech that it could follow",))
@@ -137,3 +141,33 @@ def test_a_clip_whose_faces_the_machine_failed_is_done_again_and_no_other(
     assert seen == ["a.mp4", "b.mp4", "b.mp4"]
     assert capsys.readouterr().err == ""
     assert not list(tmp_path.glob("*.part"))
+
+
+@pytest.mark.parametrize(
+    "heard", [SAID, Transcript(""), MemoryError(), ClipError("too fast")], ids=["text", "silence", "machine", "clip"]
+)
+def test_the_faces_of_a_clip_are_told_what_is_said_in_it_by_one_recognition(
+    heard: Transcript | Exception, bundle: Path, noise: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor, recogniser = listening(bundle)
+    recogniser.hears = heard
+    monkeypatch.setattr(Predictor, "modalities", ("face", "text"))
+    monkeypatch.setattr(FaceCropper, "crop_all", lambda *_: talk(0)[3])
+    monkeypatch.setattr(faces, "_correlations", lambda *_: [0.5, 0.1])
+    found = [one.prediction for one in predict_faces(predictor, noise)]
+    assert (len(found), recogniser.clips) == (2, 1)
+    said = heard if isinstance(heard, Transcript) else Transcript("")
+    for one in found:
+        assert (one.transcript, one.words, one.source) == (said.text, said.words, "asr" if said.text else "none")
+        assert one.transient == isinstance(heard, MemoryError)
+        assert [note.split(":")[0] for note in one.notes] == ["transcribe"] * isinstance(heard, Exception)
+    [given, _] = predict_faces(predictor, replace(noise, transcript=TEXTS["happy"]))
+    assert (given.prediction.label, given.prediction.source, recogniser.clips) == ("happy", "given", 1)
+
+
+def test_clips_of_different_sound_are_recognised_each(bundle: Path) -> None:
+    predictor, recogniser = listening(bundle)
+    sounds = [encode.flac(np.full(800, level, np.float32)) for level in (0.1, 0.2, 0.1)]
+    found = predictor.extractor([*(Raw(sound, None, 0.05) for sound in sounds), Raw(None, None, 0.05)])
+    assert recogniser.clips == 2
+    assert [one.source for one in found] == ["asr", "asr", "asr", "none"]
