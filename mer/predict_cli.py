@@ -65,6 +65,8 @@ def predict(
     ] = None,
 ) -> None:
     """Predict the emotion of new clips with a trained bundle."""
+    if timeline and transcript:
+        raise MerError("--transcript: says nothing of a film's utterances; it goes without --timeline")
     from mer.prediction.predictor import Predictor
     from mer.prediction.sources import sources_of
 
@@ -78,6 +80,7 @@ def predict(
                 raise MerError("--faces: `all` is what it takes, and it goes without --timeline")
             status = _faces(predictor, sources, _only(out), as_json)
         elif timeline:
+            _tell_unused(sources)
             status = _timelines(predictor, sources, out or [], as_json, window, smooth)
         else:
             status = _clips(predictor, sources, _only(out), as_json, workers)
@@ -219,6 +222,14 @@ def _said(sources: Sequence[Source], transcript: str) -> Source:
     if len(sources) != 1:
         raise MerError("--transcript goes with a single file; several have theirs in a CSV list (file, transcript)")
     return replace(sources[0], transcript=transcript)
+
+
+def _tell_unused(sources: Sequence[Source]) -> None:
+    """That lists give transcripts of whole films, which are not used."""
+    given = sum(bool(source.transcript.strip()) for source in sources)
+    if given:
+        told = f"the transcripts of {given} of {len(sources)} films are not used"
+        print(f"--timeline: {told}: they do not say when what is said", file=sys.stderr)
 
 
 def _warn(predictor: Predictor, sources: Sequence[Source]) -> None:
