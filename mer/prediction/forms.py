@@ -14,7 +14,8 @@ CRLF = "\r\n"
 def csv_bytes(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> bytes:
     """A header and a line a row; `names` are those of a table without rows."""
     columns = _columns(rows) or list(names)
-    return "".join(map(csv_line, [columns, *([row.get(name) for name in columns] for row in rows)])).encode()
+    lines = [csv_line(columns), *(csv_line(row.get(name) for name in columns) for row in rows)]
+    return "".join(lines).encode()
 
 
 def csv_line(cells: Iterable[Any]) -> str:
