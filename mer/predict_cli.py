@@ -65,6 +65,8 @@ def predict(
     ] = None,
 ) -> None:
     """Predict the emotion of new clips with a trained bundle."""
+    if timeline and transcript:
+        raise MerError("--transcript: says nothing of a film's utterances; it goes without --timeline")
     from mer.prediction.predictor import Predictor
     from mer.prediction.sources import sources_of
 
@@ -78,6 +80,7 @@ def predict(
                 raise MerError("--faces: `all` is what it takes, and it goes without --timeline")
             status = _faces(predictor, sources, _only(out), as_json)
         elif timeline:
+            _tell_unused(sources)
             status = _timelines(predictor, sources, out or [], as_json, window, smooth)
         else:
             status = _clips(predictor, sources, _only(out), as_json, workers)
@@ -87,17 +90,24 @@ def predict(
 def _clips(predictor: Predictor, sources: Sequence[Source], out: Path | None, as_json: bool, workers: int) -> int:
     """Print a row each, or write a table; the exit status."""
     predictor.ready()
-    done = failed = 0
+    done = failed = again = 0
     try:
         for one in _predictions(predictor, sources, out, workers):
-            done, failed = done + 1, failed + (one.error is not None)
+            done, failed, again = done + 1, failed + (one.error is not None), again + one.transient
             if out is None:
                 _tell(one, as_json)
     except KeyboardInterrupt:
         return _interrupted(out)
     if out is not None:
         print(f"{out}: {len(sources)} files, {done} predicted now, {failed} of these failed")
+    _again(again, "files")
     return 1 if failed else 0
+
+
+def _again(number: int, things: str) -> None:
+    """Say how many lack something for which they are not to blame."""
+    if number:
+        print(f"{number} {things} met a fault of the machine or a limit: run again to do them anew", file=sys.stderr)
 
 
 def weights_of(options: Sequence[str] | None) -> dict[str, str]:
@@ -170,6 +180,7 @@ def _timelines(
                     _print(found, as_json)
                 spoken = sum(one.end - one.start for one in found)
                 print(f"{source.path}: {len(found)} utterances, {spoken:.1f} s of speech", file=sys.stderr)
+                _again(sum(one.prediction.transient for one in found), "utterances")
     except KeyboardInterrupt:
         return _interrupted(outs[0] if len(sources) > 1 and outs else None)
     if kept:
@@ -211,6 +222,14 @@ def _said(sources: Sequence[Source], transcript: str) -> Source:
     if len(sources) != 1:
         raise MerError("--transcript goes with a single file; several have theirs in a CSV list (file, transcript)")
     return replace(sources[0], transcript=transcript)
+
+
+def _tell_unused(sources: Sequence[Source]) -> None:
+    """That lists give transcripts of whole films, which are not used."""
+    given = sum(bool(source.transcript.strip()) for source in sources)
+    if given:
+        told = f"the transcripts of {given} of {len(sources)} films are not used"
+        print(f"--timeline: {told}: they do not say when what is said", file=sys.stderr)
 
 
 def _warn(predictor: Predictor, sources: Sequence[Source]) -> None:

@@ -25,7 +25,7 @@ from mer.layouts.base import Clip, Corpus, make_corpus
 from mer.layouts.files import media_files, normalise, stem_path
 from mer.layouts.labels import Naming
 from mer.layouts.notes import Notes
-from mer.layouts.text import read_text
+from mer.layouts.text import lines_of, read_text
 from mer.params import CorpusParams
 from mer.running.foreign import read_json
 
@@ -150,7 +150,7 @@ def _lists_of(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _read_list(path: Path, params: CorpusParams) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(read_text(path, params.encoding).splitlines(), 1):
+    for number, line in enumerate(lines_of(read_text(path, params.encoding)), 1):
         if not line.strip():
             continue
         where = f"{path} line {number}"
@@ -194,7 +194,7 @@ def _speakers(path: Path, params: CorpusParams) -> dict[str, str]:
     """Key -> speaker from lines of `key channel speaker start end ...`; empty where there is no such file."""
     if not path.is_file():
         return {}
-    cells = (line.split() for line in read_text(path, params.encoding).splitlines())
+    cells = (line.split() for line in lines_of(read_text(path, params.encoding)))
     return {words[0]: words[2] for words in cells if len(words) > 2}
 
 

@@ -22,7 +22,7 @@ from mer.layouts.base import Clip, Corpus, make_corpus
 from mer.layouts.files import media_files, normalise, stem
 from mer.layouts.labels import Naming
 from mer.layouts.notes import Notes
-from mer.layouts.text import read_text
+from mer.layouts.text import lines_of, read_text
 from mer.params import CorpusParams
 
 NUMBER = r"\s*(-?\d+(?:\.\d+)?)\s*"
@@ -107,7 +107,7 @@ def _texts(folder: Path) -> list[Path]:
 
 def _turns(file: Path, params: CorpusParams, notes: Notes) -> Iterator[tuple[str, re.Match[str]]]:
     """Each turn of an evaluation with the file and line where it stands."""
-    for number, line in enumerate(read_text(file, params.encoding).splitlines(), 1):
+    for number, line in enumerate(lines_of(read_text(file, params.encoding)), 1):
         if not line.lstrip().startswith("["):
             continue
         where = f"{file} line {number}"
@@ -158,7 +158,7 @@ def _transcripts(file: Path, params: CorpusParams, notes: Notes) -> Mapping[str,
     said: dict[str, str] = {}
     if not file.is_file():
         return said
-    for number, line in enumerate(read_text(file, params.encoding).splitlines(), 1):
+    for number, line in enumerate(lines_of(read_text(file, params.encoding)), 1):
         known = SAID.fullmatch(line.strip())
         if known is not None:
             said[known[1]] = normalise(known[2])

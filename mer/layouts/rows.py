@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mer.errors import MerError
 from mer.layouts.files import normalise
-from mer.layouts.text import read_text
+from mer.layouts.text import lines_of, read_text
 from mer.running.foreign import said
 
 DELIMITERS = (",", ";", "\t")
@@ -154,7 +154,7 @@ def _delimiter(text: str) -> tuple[str, str]:
     said = re.match(r"sep=([,;\t])(?=\r|\n)", text)
     if said:
         return said[1], text[said.end() :]
-    header = next((line for line in text[: 2**16].splitlines() if line.strip()), "")
+    header = next((line for line in lines_of(text[: 2**16]) if line.strip()), "")
     return next((mark for mark in DELIMITERS if mark in header), ","), text
 
 

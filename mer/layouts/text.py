@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -39,6 +40,13 @@ def read_text(path: str | Path, encoding: str = "utf-8") -> str:
         name = "UTF-16" if marked == "utf-16" else encoding.upper()
         hint = _hint(data) if marked is None else "save it as UTF-8"
         raise MerError(f"{path}: not {name} (near line {line}); {hint}") from None
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a text, whatever ends them: a line feed, a carriage return, or both. `str.splitlines` would part
+    what is said at U+2028, U+0085 and others, too."""
+    lines = re.split(r"\r\n|\r|\n", text)
+    return lines if lines[-1] else lines[:-1]
 
 
 def _hint(data: bytes) -> str:

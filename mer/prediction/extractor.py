@@ -54,6 +54,7 @@ class Extracted:
     faces: FaceCrops | None = None
     notes: tuple[str, ...] = ()
     transient: bool = field(default=False)
+    """Whether the machine, or a limit, is to blame for a view or a text that is lacking: another run may do better."""
 
     @property
     def absent(self) -> dict[str, str]:
@@ -94,8 +95,9 @@ class Extractor:
     def __call__(self, batch: Sequence[Raw]) -> list[Extracted]:
         """Features of each file; what a file gets does not depend on the batch."""
         waveforms = [np.zeros(0, np.float32) if raw.audio is None else encode.waveform(raw.audio) for raw in batch]
-        heard, faults = self._hear(batch, waveforms)
-        texts = merge_transcripts([raw.transcript for raw in batch], heard)
+        heard = self._hear(batch, waveforms)
+        known = [None if isinstance(one, ClipError) else one for one in heard]
+        texts = merge_transcripts([raw.transcript for raw in batch], known)
         faces = [_crops(raw) for raw in batch]
         items: dict[str, list[Any]] = {
             "audio": waveforms,
@@ -113,29 +115,38 @@ class Extractor:
                 texts[i].words,
                 raw.seconds,
                 faces[i],
-                (*raw.notes, *faults.get(i, ())),
-                any(of[i][1] for of in found.values()),
+                (*raw.notes, *_told(heard[i])),
+                _again(heard[i]) or any(of[i][1] for of in found.values()),
             )
             for i, raw in enumerate(batch)
         ]
 
     def _hear(
         self, batch: Sequence[Raw], waveforms: Sequence[NDArray[np.float32]]
-    ) -> tuple[list[Transcript | str | None], dict[int, tuple[str, ...]]]:
-        """What is recognised where no transcript is known, and by place what went wrong."""
-        heard: list[Transcript | str | None] = [None] * len(batch)
-        faults: dict[int, tuple[str, ...]] = {}
-        if self.transcriber is None:
-            return heard, faults
-        wanting = [i for i, raw in enumerate(batch) if not raw.transcript.strip() and len(waveforms[i])]
-        if not wanting:
-            return heard, faults
-        for i, one in zip(wanting, attempt(self.transcriber.transcribe, [waveforms[i] for i in wanting]), strict=True):
-            if isinstance(one, ClipError):
-                faults[i] = (f"transcribe: {one}",)
-            else:
+    ) -> list[Transcript | ClipError | None]:
+        """What is recognised in each file, or why nothing could be; None where its transcript is known, or where there
+        is nothing to hear. What has the same sound, as the faces of a clip have, is recognised once."""
+        heard: list[Transcript | ClipError | None] = [None] * len(batch)
+        places: dict[bytes, list[int]] = {}
+        for i, raw in enumerate(batch):
+            if raw.audio is not None and len(waveforms[i]) and not raw.transcript.strip():
+                places.setdefault(raw.audio, []).append(i)
+        if self.transcriber is None or not places:
+            return heard
+        sounds = [waveforms[same[0]] for same in places.values()]
+        for same, one in zip(places.values(), attempt(self.transcriber.transcribe, sounds), strict=True):
+            for i in same:
                 heard[i] = one
-        return heard, faults
+        return heard
+
+
+def _told(heard: Transcript | ClipError | None) -> tuple[str, ...]:
+    return (f"transcribe: {heard}",) if isinstance(heard, ClipError) else ()
+
+
+def _again(found: object) -> bool:
+    """Whether the machine is to blame for what is lacking, or a limit was met: another run may do better."""
+    return isinstance(found, ClipError) and (isinstance(found, MachineError) or found.transient)
 
 
 def _crops(raw: Raw) -> FaceCrops | None:
@@ -149,7 +160,7 @@ def _encoded(encoder: Encoder[Any], items: Sequence[Any]) -> list[tuple[Features
         if not isinstance(one, ClipError) and not np.isfinite(one.embedding).all():
             one = NotANumberError("the encoder gives values that are not finite numbers")
         if isinstance(one, ClipError):
-            found.append((absent(encoder.dimensions, str(one)), isinstance(one, MachineError) or one.transient))
+            found.append((absent(encoder.dimensions, str(one)), _again(one)))
         else:
             found.append((one, False))
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,28 +27,40 @@ def faces_to_table(
 ) -> Iterator[tuple[Source, int | ClipError]]:
     """Predict every face of clips and write a table; gives how many faces each has, or why it cannot be predicted.
 
-    Clips that an ended run was through with are not predicted again.
+    Clips that an ended run was through with are not predicted again. Those at which the machine failed are: where there
+    are any, the others stay noted in `<out>.part`, so that the next run does these alone.
 
     Raises:
         MerError: the ending names no table, or a file cannot be written.
     """
     row = row_of(out)
     check_outs([out])
-    part, rows = out.with_name(out.name + PART), list[dict[str, Any]]()
+    part, rows, again = out.with_name(out.name + PART), list[dict[str, Any]](), 0
     with Finished(part, "faces", identity(predictor.folder), out.suffix.lower()) as finished:
         for source in sources:
             found = finished.what(source)
             if found is None:
                 try:
-                    found = [row(one) for one in predict_faces(predictor, source)]
+                    faces = predict_faces(predictor, source)
                 except ClipError as error:
+                    again += error.transient
                     yield source, error
                     continue
-                finished.add(source, found)
+                found = [row(one) for one in faces]
+                if any(one.prediction.transient for one in faces):
+                    again += 1
+                else:
+                    finished.add(source, found)
             rows += found
             yield source, len(found)
         write_faces(out, rows)
-        part.unlink()
+        if again:
+            print(
+                f"{out}: {again} clips met a fault of the machine or a limit: run again to do them anew",
+                file=sys.stderr,
+            )
+        else:
+            part.unlink()
 
 
 def row_of(path: Path) -> Callable[[Face], dict[str, Any]]:

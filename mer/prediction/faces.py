@@ -76,7 +76,7 @@ def predict_faces(predictor: Predictor, source: Source) -> list[Face]:
     threads = OneThread()
     threads.take()  # as in training: sums over another number of threads round otherwise
     try:
-        found = predictor.extractor(_said_once(predictor, raws))
+        found = predictor.extractor(raws)
     finally:
         threads.give_back()
     alone = source if source.group is not None else replace(source, group=source.path)
@@ -87,15 +87,6 @@ def predict_faces(predictor: Predictor, source: Source) -> list[Face]:
         Face(number, one, move, None if speaker is None else number == speaker)
         for number, (one, move) in enumerate(zip(voted, moves, strict=True))
     ]
-
-
-def _said_once(predictor: Predictor, raws: Sequence[Raw]) -> list[Raw]:
-    """The recogniser hears a clip once, not once a face."""
-    transcriber = predictor.extractor.transcriber
-    if transcriber is None or raws[0].transcript or raws[0].audio is None:
-        return list(raws)
-    text = transcriber.transcribe([encode.waveform(raws[0].audio)])[0].text
-    return [replace(raw, transcript=text) for raw in raws]
 
 
 def _correlations(

@@ -28,7 +28,7 @@ def timelines_to_files(
 
     Where the names vary, finished films are noted in a file in their folder: see `mer.prediction.naming`. A film is
     finished for the same bundle, options and names, until it changes or what was written goes; what people wrote into
-    the subtitles since is theirs and stays.
+    the subtitles since is theirs and stays. One at which the machine failed in places is written, and not finished.
 
     Raises:
         MerError: an ending names no form, or a name is no good; see `mer.prediction.naming.names_of`.
@@ -51,6 +51,6 @@ def timelines_to_files(
                 continue
             for path in paths:
                 write(path, found, source.path)
-            if finished is not None:
+            if finished is not None and not any(one.prediction.transient for one in found):
                 finished.add(source, True)
             yield source, found

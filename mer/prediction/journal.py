@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 from mer.encoders.asr.transcript import Word
 from mer.encoders.base import Features
 from mer.prediction.extractor import Extracted
+from mer.prediction.finished import state_of
+from mer.prediction.forms import json_lines
 from mer.prediction.source import Source
+from mer.store.keys import digest
 
 ENDING = ".features"
 
@@ -25,16 +28,16 @@ class Journal:
 
     def __init__(self, path: Path, bundle: str) -> None:
         self.path, self.bundle = path, bundle
-        self.known: dict[tuple[str, str], Extracted] = {}
-        """By path and by the transcript that was given."""
+        self.known: dict[str | None, Extracted] = {}
+        """By `key_of` their files."""
 
     def __enter__(self) -> Self:
         content = self.path.read_bytes() if self.path.exists() else b""
         whole = content[: content.rfind(b"\n") + 1]
-        for line in whole.decode(errors="replace").splitlines():
+        for line in json_lines(whole.decode(errors="replace")):
             values = json.loads(line)
-            if values["bundle"] == self.bundle:
-                self.known[values["path"], values["given"]] = _from_line(values)
+            if values["bundle"] == self.bundle and values.get("key"):
+                self.known[values["key"]] = _from_line(values)
         if len(whole) < len(content):
             self.path.write_bytes(whole)
         self._file = self.path.open("ab")
@@ -43,13 +46,19 @@ class Journal:
     def __exit__(self, *raised: object) -> None:
         self._file.close()
 
-    def add(self, source: Source, found: Extracted) -> None:
-        """Note one file; not what the machine is to blame for."""
-        if found.transient:
+    def add(self, source: Source, key: str | None, found: Extracted) -> None:
+        """Note one file by its key before it was read; not what the machine is to blame for."""
+        if found.transient or key is None:
             return
-        line = {"path": source.path, "given": source.transcript, "bundle": self.bundle, **_to_line(found)}
+        line = {"path": source.path, "key": key, "bundle": self.bundle, **_to_line(found)}
         self._file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
         self._file.flush()
+
+
+def key_of(source: Source) -> str | None:
+    """Changes with the file and with the transcript that is given; None where there is no file."""
+    file = state_of(source)
+    return None if file is None else digest(file, source.transcript)
 
 
 def _to_line(found: Extracted) -> dict[str, Any]:

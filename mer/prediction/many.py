@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from mer.errors import ClipError, MerError
+from mer.errors import ClipError, MerError, first_few
 from mer.params import ComputeParams
 from mer.prediction.answer import Prediction
 from mer.prediction.extractor import Extracted
-from mer.prediction.journal import ENDING, Journal
+from mer.prediction.finished import Finished
+from mer.prediction.journal import ENDING, Journal, key_of
 from mer.prediction.predictor import Predictor
 from mer.prediction.source import Source
 from mer.prediction.tables import Columns, Table
 from mer.prediction.voting import failed, predictions
 from mer.running.machine import explain
 
+FILES = ".files"
+"""Ends the name of the file that says what the rows of a table were made of."""
+
 
 def predict_to_table(
     predictor: Predictor, sources: Sequence[Source], out: str | Path, compute: ComputeParams
 ) -> Iterator[Prediction]:
     """Predict the files that a table lacks, and write their rows as they come; gives what is new, as it is written.
+
+    `<out>.files` says what each row was made of: a file that changed since, or that is said to have another group or
+    transcript, is predicted anew. What is not noted there, in a table of an earlier version, is taken to be as it was.
 
     Where clips are standardised within groups, all of a run are predicted anew once every one is read, because a clip
     more changes what its group is; their features wait in `<out>.features` meanwhile.
@@ -31,16 +39,34 @@ def predict_to_table(
         MerError: see `Table`.
     """
     table = Table(out, Columns(predictor.classes, predictor.views, identity(predictor.folder), predictor.targets))
-    with table:
+    with table, Finished(table.path.with_name(table.path.name + FILES)) as noted:
+        stale = _stale(sources, table, noted)
+        if stale:
+            told = f"{len(stale)} files, or what is given of them, changed since, and are predicted anew"
+            print(f"{out}: {told}: {first_few(stale)}", file=sys.stderr)
+            table.forget(stale)
         if predictor.by_group:
-            yield from _by_group(predictor, sources, table, compute)
+            yield from _by_group(predictor, sources, table, noted, compute)
         else:
             wanting = [source for source in sources if source.path not in table.rows]
             with closing(predictor.stream(wanting, compute, ordered=False)) as found:
-                for _, prediction in found:
+                for number, prediction in found:
                     table.add(prediction)
+                    noted.add(wanting[number], True)
                     yield prediction
         table.finish([source.path for source in sources])
+
+
+def _stale(sources: Sequence[Source], table: Table, noted: Finished) -> list[str]:
+    """The paths whose rows no longer hold; rows of which nothing is noted are noted as they are."""
+    found = []
+    for source in sources:
+        changed = noted.changed(source)
+        if source.path in table.rows and changed:
+            found.append(source.path)
+        elif source.path in table.rows and changed is None:
+            noted.add(source, True)
+    return found
 
 
 def identity(folder: Path) -> str:
@@ -50,7 +76,7 @@ def identity(folder: Path) -> str:
 
 
 def _by_group(
-    predictor: Predictor, sources: Sequence[Source], table: Table, compute: ComputeParams
+    predictor: Predictor, sources: Sequence[Source], table: Table, noted: Finished, compute: ComputeParams
 ) -> Iterator[Prediction]:
     if all(one.path in table.rows and table.groups.get(one.path) == one.group for one in sources):
         return
@@ -67,6 +93,7 @@ def _by_group(
     for i, (source, one) in enumerate(zip(sources, found, strict=True)):
         prediction = failed(source, one) if isinstance(one, ClipError) else by_place[i]
         table.add(prediction)
+        noted.add(source, True)
         yield prediction
     path.unlink()
 
@@ -75,12 +102,13 @@ def _gathered(
     predictor: Predictor, sources: Sequence[Source], journal: Journal, compute: ComputeParams
 ) -> list[Extracted | ClipError]:
     """Features of all files, those that the journal lacks read and noted."""
-    wanting = [source for source in sources if (source.path, source.transcript) not in journal.known]
-    new: dict[tuple[str, str], Extracted | ClipError] = dict(journal.known)
-    with closing(predictor.extracted(wanting, compute, ordered=False)) as found:
+    keys = [key_of(source) for source in sources]
+    wanting = [i for i, key in enumerate(keys) if key not in journal.known]
+    new: dict[int, Extracted | ClipError] = {}
+    with closing(predictor.extracted([sources[i] for i in wanting], compute, ordered=False)) as found:
         for number, one in found:
-            source = wanting[number]
-            new[source.path, source.transcript] = one
+            i = wanting[number]
+            new[i] = one
             if isinstance(one, Extracted):
-                journal.add(source, one)
-    return [new[source.path, source.transcript] for source in sources]
+                journal.add(sources[i], keys[i], one)
+    return [new[i] if i in new else journal.known[key] for i, key in enumerate(keys)]

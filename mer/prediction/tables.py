@@ -17,6 +17,7 @@ from typing import Any, Self
 
 from mer.errors import MerError
 from mer.prediction.answer import Prediction, rounded, target_columns
+from mer.prediction.forms import csv_line, csv_rows, json_lines
 from mer.running.machine import explain
 
 CSV, LINES, PARQUET = "csv", "jsonl", "parquet"
@@ -126,7 +127,7 @@ class Table:
 
     def _record(self, prediction: Prediction) -> str:
         if self.kind == CSV:
-            return _csv_line(["" if value is None else value for value in self.columns.row(prediction).values()])
+            return csv_line(["" if value is None else value for value in self.columns.row(prediction).values()])
         values = self.columns.row(prediction) if self.kind == PARQUET else self._nested(prediction)
         return json.dumps(values, ensure_ascii=False) + "\n"
 
@@ -135,7 +136,7 @@ class Table:
         return prediction.as_dict() | more | {"bundle": self.columns.bundle}
 
     def _write_all(self, path: Path) -> None:
-        head = _csv_line(self.columns.names) if self.kind == CSV else ""
+        head = csv_line(self.columns.names) if self.kind == CSV else ""
         new = path.with_name(f"{path.name}.new")
         new.write_bytes("".join([head, *self.rows.values()]).encode())
         lock = locked(new)
@@ -154,7 +155,7 @@ class Table:
             raise MerError(f"--out {self.path}: {NOT_OURS}") from None
 
     def _csv_records(self, text: str) -> list[tuple[str, str]]:
-        rows = list(csv.reader(io.StringIO(text, newline="")))
+        rows = csv_rows(text)
         if not rows:
             return []
         names = list(self.columns.names)
@@ -167,12 +168,12 @@ class Table:
             values = dict(zip(names, row, strict=True))
             self._check(values["bundle"])
             self.groups[values["path"]] = values["group"] or None
-            found.append((values["path"], "" if values["transient"] == "True" else _csv_line(row)))
+            found.append((values["path"], "" if values["transient"] == "True" else csv_line(row)))
         return found
 
     def _line_records(self, text: str) -> list[tuple[str, str]]:
         found = []
-        for line in text.splitlines():
+        for line in json_lines(text):
             values = json.loads(line)
             self._check(values["bundle"])
             self.groups[str(values["path"])] = values.get("group")
@@ -211,12 +212,6 @@ class Table:
         new = self.path.with_name(f"{self.path.name}.new")
         pq.write_table(pa.Table.from_pylist([json.loads(row) for row in self.rows.values()], schema=schema), new)
         os.replace(new, self.path)
-
-
-def _csv_line(cells: Iterable[Any]) -> str:
-    file = io.StringIO(newline="")
-    csv.writer(file, lineterminator="\n").writerow(cells)
-    return file.getvalue()
 
 
 def locked(path: Path) -> io.BufferedRandom:

@@ -167,7 +167,7 @@ def _told(found: Sequence[Utterance]) -> list[Utterance]:
 
 def _caption(one: Utterance) -> str:
     said = _line(one.prediction.transcript)
-    told = [f"{_line(str(one.label))} {max(one.smoothed.values()):.2f}"] if one.smoothed else []
+    told = [f"{_line(one.label)} {one.smoothed[one.label]:.2f}"] if one.smoothed and one.label else []
     told += [f"{_line(name)} {of.value:.4g}" for name, of in one.prediction.targets.items()]
     return f"[{', '.join(told)}]" + (f" {said}" if said else "")
 

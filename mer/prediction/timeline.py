@@ -25,6 +25,7 @@ from mer.prediction.predictor import Predictor
 from mer.prediction.source import Source
 from mer.prediction.utterances import Cutting, Span, listen, read_span, spans
 from mer.prediction.voting import ROWS, predictions, stands_alone
+from mer.self_training.bundle import Bundle
 
 BATCH = 16
 """Utterances encoded together."""
@@ -38,8 +39,9 @@ class Utterance:
     """One row of a timeline: from `start` to `end` seconds of the film; `words` have the film's seconds, too.
 
     `smoothed` is the mean of the probabilities of utterances around, weighted by their length and by a Gaussian of
-    their distance; None where no class could be predicted here. Targets are the prediction's own: the interval of an
-    utterance does not hold for a mean over several.
+    their distance; None where no class could be predicted here. `chosen` is the class that the bundle chooses of them,
+    as it does of a clip's: not always the likeliest. Targets are the prediction's own: the interval of an utterance
+    does not hold for a mean over several.
     """
 
     start: float
@@ -47,11 +49,14 @@ class Utterance:
     prediction: Prediction
     words: tuple[Word, ...] = ()
     smoothed: Probabilities | None = None
+    chosen: str | None = None
 
     @property
     def label(self) -> str | None:
-        """The class that is likeliest after smoothing."""
-        return None if self.smoothed is None else max(self.smoothed, key=self.smoothed.__getitem__)
+        """The class after smoothing: the chosen one, the likeliest where none is said to be."""
+        if self.smoothed is None or self.chosen is not None:
+            return self.chosen
+        return max(self.smoothed, key=self.smoothed.__getitem__)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -90,8 +95,18 @@ def timeline(
         voted = list(_voted(predictor, source, cut, spool))
     smoothed = smooth(cut, voted, smoothing)
     return [
-        Utterance(start, end, one, tuple(_later(word, start) for word in one.words), near)
-        for (start, end), one, near in zip(cut, voted, smoothed, strict=True)
+        Utterance(start, end, one, tuple(_later(word, start) for word in one.words), near, chosen)
+        for (start, end), one, near, chosen in zip(
+            cut, voted, smoothed, _chosen(predictor.classifier, smoothed), strict=True
+        )
+    ]
+
+
+def _chosen(bundle: Bundle, smoothed: Sequence[Probabilities | None]) -> list[str | None]:
+    """The bundle's choice of each utterance's classes; None where there are none."""
+    return [
+        None if one is None else bundle.classes[int(bundle.choose(np.array([list(one.values())], np.float32))[0])]
+        for one in smoothed
     ]
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from mer.errors import MerError
 from mer.layouts import read_corpus
+from mer.layouts.text import lines_of
 from mer.params import CorpusParams
 from tests.layouts import miniatures as m
 from tests.layouts.conftest import write_files
@@ -185,3 +186,29 @@ def test_nan_may_be_a_class_where_params_say_so(tmp_path):
     files = FILES | {"labels.csv": "clip_id,label\na,nan\nb,y\nc,z\n"}
     corpus = read(tmp_path, files, layout="folder", label_map={"nan": None, "y": "y", "z": "z"})
     assert labels_of(corpus) == ["y", "z"]
+
+
+@pytest.mark.parametrize("mark", ["\x0b", "\x85", "\u2028"], ids=ascii)
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=ascii)
+def test_what_is_said_parts_no_line(mark: str, end: str, tmp_path: Path) -> None:
+    """The dots of Windows' Western text (0x85) are such a mark where it is read as Latin-1."""
+    assert lines_of(f"one{mark}two{end}{end}three{end}") == [f"one{mark}two", "", "three"]
+    assert lines_of("") == []
+    transcript = next(path for path in m.iemocap() if "/transcriptions/" in path)
+    said = m.iemocap()[transcript].replace("\n", f" so{mark}on{end}")
+    root = write_files(tmp_path / "said", m.iemocap() | {transcript: said.encode()})
+    plain = write_files(tmp_path / "plain", m.iemocap() | {transcript: said.replace(mark, " ").encode()})
+    found, same = (read_corpus(CorpusParams(root=str(path), layout="iemocap")) for path in (root, plain))
+    assert list(found.table.rows["clip_id"]) == list(same.table.rows["clip_id"])
+    assert [len(text or "") for text in found.table.rows["transcript"]] == [
+        len(text or "") for text in same.table.rows["transcript"]
+    ]
+
+
+def test_a_name_in_an_emobox_list_parts_no_line(tmp_path: Path) -> None:
+    files = {
+        path: text.replace('"type": "raw"', '"type": "ra\u2028w"') if path.endswith(".jsonl") else text
+        for path, text in m.emobox().items()
+    }
+    found = read_corpus(CorpusParams(root=str(write_files(tmp_path, files)), layout="emobox"))
+    assert len(found.table.rows) == len(m.EMODB)

@@ -105,6 +105,22 @@ def test_a_film_that_cannot_be_read_is_told_and_tried_again(bundle: Path, tmp_pa
     assert read == ["a.wav", "b.wav", "b.wav"]
 
 
+def test_a_transcript_of_a_whole_film_is_refused_and_in_a_list_told(
+    bundle: Path, tmp_path: Path, read: list[str]
+) -> None:
+    """Lists are shared with runs that use it."""
+    film(tmp_path / "a.wav")
+    film(tmp_path / "b.wav")
+    refused = run(tmp_path / "a.wav", "--bundle", bundle, "--transcript", "so")
+    assert str(refused.exception).startswith("--transcript: ")
+    assert read == []
+    (tmp_path / "list.csv").write_text("file,transcript\na.wav,so\nb.wav,\n")
+    told = "the transcripts of 1 of 2 films are not used"
+    for arguments in ([tmp_path / "list.csv"], [tmp_path / "*.wav", "--groups", tmp_path / "list.csv"]):
+        assert told in run(*arguments, "--bundle", bundle).stderr
+    assert "not used" not in run(tmp_path / "a.wav", "--bundle", bundle).stderr
+
+
 def sources(*names: str) -> list[Source]:
     return [Source(name, name) for name in names]
 
@@ -161,7 +177,16 @@ def test_notes_that_were_cut_off_anywhere_are_gone_on_with(tmp_path: Path) -> No
             pass
 
 
-@pytest.mark.parametrize("content", [b"{}\n", b"\xff\n", b"[1]\n", b"start,end\n"])
+@pytest.mark.parametrize("mark", ["\r", "\x1c", "\x85", "\u2028"], ids=ascii)
+def test_notes_are_read_whatever_is_said(mark: str, tmp_path: Path) -> None:
+    source = Source(f"a{mark}.wav", str(film(tmp_path / "a.wav")))
+    with Finished(tmp_path / "notes") as finished:
+        finished.add(source, [f"one{mark}two"])
+    with Finished(tmp_path / "notes") as finished:
+        assert finished.what(source) == [f"one{mark}two"]
+
+
+@pytest.mark.parametrize("content", [b"{}\n", b"\n", b"\xff\n", b"[1]\n", b"start,end\n"])
 def test_notes_that_are_something_else_are_left_as_they_are(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "notes").write_bytes(content)
     with pytest.raises(MerError, match="delete it, or name another --out"), Finished(tmp_path / "notes"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
@@ -12,6 +13,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import soundfile
+import torch
 from typer.testing import CliRunner
 
 from mer.cli import app
@@ -26,6 +28,8 @@ from mer.prediction.source import Source
 from mer.prediction.tiers import FORMS, write
 from mer.prediction.timeline import Utterance, smooth
 from mer.prediction.utterances import Cutting, listen, read_span, spans
+from tests.bundles import text_bundle
+from tests.prediction.test_recogniser import listening
 
 RATE = 16000
 SPOKEN = [(1.0, 3.0), (3.3, 4.0), (6.0, 6.1), (8.0, 11.5), (58.0, 63.0), (70.0, 118.0)]
@@ -208,3 +212,28 @@ def test_features_of_a_long_film_are_held_for_a_block_alone(
     found = film_timeline.timeline(Predictor(request.getfixturevalue(which)), Source(file, file), Cutting(window=0.5))
     assert (len(found), max(sizes), sum(sizes)) == (40, most, 40)
     assert [one.start for one in found] == [i / 2 for i in range(40)]
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 5.0])
+def test_an_utterance_gets_the_class_that_the_bundle_chooses(smoothing: float, bundle: Path, tmp_path: Path) -> None:
+    """Where the classes' shares are left out, as of a clip; the likeliest class is another then."""
+    predictor, _ = listening(bundle)
+    shares = torch.tensor([0.1, 0.8, 0.1]).log()  # of happy, sad and angry
+    vote = replace(predictor.classifier.vote, log_prior=shares, adjustment=torch.full([1], 20.0))
+    predictor.classifier = replace(predictor.classifier, vote=vote)
+    soundfile.write(tmp_path / "film.wav", sound(4.0), RATE)
+    file = str(tmp_path / "film.wav")
+    found = film_timeline.timeline(predictor, Source(file, file), Cutting(window=2.0), smoothing)
+    [clip] = predictor.predict(file)
+    assert {one.label for one in found} == {one.prediction.label for one in found} == {clip.label}
+    assert max(found[0].smoothed, key=found[0].smoothed.get) != clip.label
+    write(tmp_path / "a.srt", found, file)
+    assert f"[{clip.label} {found[0].smoothed[clip.label]:.2f}]" in (tmp_path / "a.srt").read_text()
+
+
+def test_a_bundle_that_knows_no_classes_chooses_none(tmp_path: Path) -> None:
+    predictor, _ = listening(text_bundle(tmp_path, targets=("valence",), classes=False))
+    soundfile.write(tmp_path / "film.wav", sound(4.0), RATE)
+    file = str(tmp_path / "film.wav")
+    found = film_timeline.timeline(predictor, Source(file, file), Cutting(window=2.0))
+    assert [(one.label, set(one.prediction.targets)) for one in found] == [(None, {"valence"})] * 2
