@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mer.compute.worker import attempt
 from mer.encoders.asr.load import load_transcriber
-from mer.encoders.asr.transcript import Transcript, Word, merge_transcripts
+from mer.encoders.asr.transcript import Transcript, Word, about_left_out, merge_transcripts
 from mer.encoders.base import Encoder, Features, absent
 from mer.encoders.face.cropper import FaceCropper
 from mer.encoders.face.crops import FaceCrops, from_record, to_record
@@ -141,7 +141,9 @@ class Extractor:
 
 
 def _told(heard: Transcript | ClipError | None) -> tuple[str, ...]:
-    return (f"transcribe: {heard}",) if isinstance(heard, ClipError) else ()
+    if isinstance(heard, Transcript):
+        return tuple(f"transcribe: {line}" for _, line in about_left_out(heard.left_out))
+    return () if heard is None else (f"transcribe: {heard}",)
 
 
 def _again(found: object) -> bool:

@@ -93,6 +93,13 @@ def test_what_the_clip_is_to_blame_for_is_no_fault_of_the_machine(bundle: Path, 
     assert list(predict_to_table(predictor, [noise], out, ComputeParams(workers=1))) == []
 
 
+def test_recognised_text_that_was_left_out_is_told(bundle: Path, noise: Source, tmp_path: Path) -> None:
+    predictor, recogniser = listening(bundle)
+    recogniser.hears = Transcript("", left_out=1)
+    [found] = predict_to_table(predictor, [noise], tmp_path / "out.csv", ComputeParams(workers=1))
+    assert found.notes[0].startswith("transcribe: the recogniser's text of 1 window was left out")
+
+
 @pytest.mark.parametrize("part", ["recogniser", "encoder"])
 def test_a_film_in_which_the_machine_failed_is_written_and_not_finished(
     part: str, bundle: Path, noise: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
