@@ -20,7 +20,8 @@ class Features:
 
     `embedding` is float32 [D]; `frames` says how many frames, crops or tokens went into it; `values` is
     float16 [T, D] where per-frame features were asked for. A clip whose modality is absent has
-    `ok = False`, a zero embedding and `frames = 0`; `note` says why in a few words.
+    `ok = False`, a zero embedding and `frames = 0`; `note` says why in a few words. Where `ok`, `note` says
+    that they were made of a part only, or is empty.
     """
 
     embedding: NDArray[np.float32]
