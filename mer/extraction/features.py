@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -96,7 +96,17 @@ def write_features(
         return done
 
     limits = Limits(f"views.{name}", params.max_failed, params.max_lost)
-    step: Step[Raw] = Step(name, FEATURES, view.made, worker, limits, batch_size, shelf=params.modality)
+    step: Step[Raw] = Step(
+        name,
+        FEATURES,
+        view.made,
+        worker,
+        limits,
+        batch_size,
+        noted=("ok", "note"),
+        notes=_shortened,
+        shelf=params.modality,
+    )
     return run_per_clip(step, content, compute, place, materialise)
 
 
@@ -118,6 +128,12 @@ def _to_row(features: Features) -> dict[str, Any] | ClipError:
         "values": values,
         "note": features.note,
     }
+
+
+def _shortened(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Features that were made of a part of the clip; those that are absent are counted as masked."""
+    if row["ok"] and row["note"]:
+        yield "shortened", row["note"]
 
 
 def _utterances(

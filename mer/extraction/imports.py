@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mer.encoders.base import kept_frames
 from mer.errors import MerError
 from mer.extraction.per_clip import Place
 from mer.extraction.settings import deciding
@@ -25,8 +26,6 @@ from mer.store.tables import write_frames, write_utterances
 
 VERSION = 1
 """Raise when the same source and params would give other features."""
-LARGEST = float(np.finfo(np.float16).max)
-"""Frames are kept as float16."""
 
 
 @dataclass
@@ -163,7 +162,7 @@ def _write_frames(path: Path, name: str, clip_ids: Sequence[str], source: Featur
         for clip_id in clip_ids:
             own = source.read(clip_id) if clip_id in found.vectors else None
             kept = np.zeros((0, width), np.float32) if own is None else own
-            yield np.clip(kept, -LARGEST, LARGEST).astype(np.float16)
+            yield kept_frames(kept)
 
     write_frames(path, arrays(), [found.frames.get(clip_id, 0) for clip_id in clip_ids], width)
 

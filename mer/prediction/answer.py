@@ -55,7 +55,7 @@ class Prediction:
 
     `transcript` is what the text features were made of, `source` where it came from (`given`, `asr` or `none`), `words`
     the recognised words with their seconds where the model gives them. `faces` are the crops that the face features
-    were made of, None without a picture. `notes` say what the file has and its record lacks.
+    were made of, None without a picture. `notes` say what the file has and its record or a view lacks.
     """
 
     path: str

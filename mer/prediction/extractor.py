@@ -61,6 +61,11 @@ class Extracted:
         """Why a view is lacking."""
         return {name: of.note for name, of in self.features.items() if not of.ok}
 
+    @property
+    def shortened(self) -> tuple[str, ...]:
+        """Which part of the file a view was made of, where it is not the whole."""
+        return tuple(f"{name}: {of.note}" for name, of in self.features.items() if of.ok and of.note)
+
 
 def raw_of(record: MediaRecord, cropper: FaceCropper | None, transcript: str = "") -> Raw:
     """What the encoders see of a decoded file."""

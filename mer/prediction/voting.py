@@ -160,7 +160,7 @@ def _prediction(
         "source": one.source,
         "words": one.words,
         "seconds": one.seconds,
-        "notes": one.notes,
+        "notes": (*one.notes, *one.shortened),
         "faces": one.faces,
         "transient": one.transient,
     }

@@ -25,21 +25,30 @@ LONGEST_NAME = 4096
 class Model:
     """`spec` names the architecture, such as WhisperSpec; `variables` are memory-mapped, aliases resolved."""
 
+    path: Path
     spec: str
     variables: Mapping[str, NDArray[Any]]
 
     def floats(self, name: str) -> NDArray[Any]:
-        """A weight as float16 or float32, in the file's own precision; int8 weights are multiplied out.
+        """A weight as float16 or float32, in the file's own precision; int8 and int16 weights are multiplied out.
+
+        An int8 weight has a scale a row, whatever its rank; an int16 one has a single scale.
 
         Raises:
-            KeyError: the model has no such weight.
+            KeyError: the model has no such weight, or an integer one without its scale.
+            MerError: its numbers are of a kind that no weight has; the line names it.
         """
         value = self.variables[name]
-        if value.dtype == np.int8:
-            return value.astype(np.float32) / self.variables[f"{name}_scale"].astype(np.float32).reshape(-1, 1)
+        if value.dtype in (np.float32, np.float16):
+            return value
         if value.dtype == np.uint16:
             return (value.astype(np.uint32) << 16).view(np.float32)
-        return value
+        if value.dtype not in (np.int8, np.int16):
+            raise MerError(f"{self.path}: {name} holds {value.dtype}, not float32, float16, bfloat16, int16 or int8")
+        scale = self.variables[f"{name}_scale"].astype(np.float32)
+        if scale.size not in (1, len(value)):
+            raise MerError(f"{self.path}: {name}_scale has {scale.size} numbers for {len(value)} rows")
+        return np.asarray(value / scale.reshape(-1, *[1] * (value.ndim - 1)), np.float32)
 
 
 def read_model(path: str | Path) -> Model:
@@ -53,7 +62,7 @@ def read_model(path: str | Path) -> Model:
     except (OSError, ValueError) as error:
         raise MerError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
     try:
-        return _parse(content)
+        return _parse(Path(path), content)
     except (struct.error, UnicodeDecodeError, IndexError, KeyError, _FormatError) as error:
         raise MerError(f"{path}: not a CTranslate2 model, or cut short: {error}") from None
 
@@ -62,7 +71,7 @@ class _FormatError(Exception):
     pass
 
 
-def _parse(content: NDArray[np.uint8]) -> Model:
+def _parse(path: Path, content: NDArray[np.uint8]) -> Model:
     reader = _Reader(content)
     version = reader.number("<I")
     if version != VERSION:
@@ -77,7 +86,7 @@ def _parse(content: NDArray[np.uint8]) -> Model:
     for _ in range(reader.number("<I")):
         alias = reader.name()
         variables[alias] = variables[reader.name()]
-    return Model(spec, variables)
+    return Model(path, spec, variables)
 
 
 @dataclass

@@ -14,12 +14,13 @@ from mer.encoders.base import Features, absent
 from mer.extraction.features import EncoderWorker, View, write_features
 from mer.extraction.per_clip import Content, Done, Place
 from mer.params import ComputeParams, TextParams
+from mer.store.quarantine import read_quarantine
 from mer.store.tables import open_frames, read_utterances
 
 
 @dataclass(frozen=True)
 class LetterCounter:
-    """Encodes a text as its numbers of a, b and c; a text without letters is absent."""
+    """Encodes a text as its numbers of a, b and c among the first ten letters; a text without letters is absent."""
 
     version: int = 1
     dimensions: int = 3
@@ -34,8 +35,9 @@ class LetterCounter:
     def one(self, text: str) -> Features:
         if not text:
             return absent(3, "empty")
-        values = np.array([[letter == of for of in "abc"] for letter in text], np.float16)
-        return Features(values.sum(0, dtype=np.float32), frames=len(text), ok=True, values=values)
+        values = np.array([[letter == of for of in "abc"] for letter in text[:10]], np.float16)
+        note = "only the first 10 letters" if len(text) > 10 else ""
+        return Features(values.sum(0, dtype=np.float32), frames=len(values), ok=True, values=values, note=note)
 
 
 @pytest.fixture(autouse=True)
@@ -107,3 +109,18 @@ def test_going_back_to_an_earlier_encoder_costs_nothing_and_gives_the_same_bytes
     assert extract({"x": "a", "y": "b"}, version=2).computed == 2
     assert extract({"x": "a", "y": "b"}).computed == 0
     assert (tmp_path / "features/letters/utterance.parquet").read_bytes() == before
+
+
+def test_content_that_was_cut_is_counted_and_noted_on_every_run(
+    extract: Extract, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = {"long": "ab" * 8, "short": "ab", "copy": "ab" * 8, "empty": "", "none": None}
+    for took in ("3 computed, 0 from the cache", "0 computed, 3 from the cache"):
+        extract(texts)
+        told = capsys.readouterr().out
+        assert f"letters: 5 clips: {took}; 1 without content; 2 partial (2 shortened)" in told
+        assert "letters: masked in 1 clips (1 empty)" in told
+        table = read_quarantine(tmp_path / "quarantine")
+        assert table[["clip_id", "kind", "error", "message"]].to_numpy().tolist() == [
+            [name, "partial", "shortened", "only the first 10 letters"] for name in ("long", "copy")
+        ]

@@ -7,6 +7,8 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -18,6 +20,7 @@ from typer.testing import CliRunner
 import mer
 from mer.about import tell
 from mer.cli import app
+from mer.encoders.base import Features
 from mer.encoders.face.cropper import FaceCropper
 from mer.encoders.text.tfidf import TfidfTextEncoder
 from mer.errors import MerError
@@ -43,6 +46,19 @@ def test_a_prediction_is_a_line_of_json(bundle: Path, silence: Path) -> None:
     assert values["label"] == "sad"
     assert set(values["probabilities"]) == set(TEXTS)
     assert "error" not in values
+
+
+def test_a_view_that_was_made_of_a_part_is_told(bundle: Path, silence: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encode = TfidfTextEncoder.encode
+
+    def cut(self: TfidfTextEncoder, batch: Sequence[str]) -> list[Features]:
+        return [replace(of, note="only the first 3 tokens") for of in encode(self, batch)]
+
+    monkeypatch.setattr(TfidfTextEncoder, "encode", cut)
+    (found,) = Predictor(bundle).predict(silence, [TEXTS["sad"]])
+    assert found.label == "sad"
+    assert found.as_dict()["notes"][-1:] == ["text: only the first 3 tokens"]
+    assert "text" not in found.absent
 
 
 def test_a_bundle_tells_what_it_learned_from_and_how_good_it_was(bundle: Path) -> None:

@@ -95,6 +95,51 @@ def test_float16_stays_float16_and_int8_is_multiplied_out(tiny, tmp_path):
     np.testing.assert_allclose(read_model(tmp_path / "q.bin").floats("a/weight"), [[-12.7, 0.5], [63.5, 0.5]])
 
 
+@pytest.mark.parametrize("shape", [(4, 6), (4, 3, 5)], ids=["linear", "convolution"])
+@pytest.mark.parametrize("kind", [np.int8, np.int16])
+def test_integers_of_any_rank_are_multiplied_out(tmp_path, kind, shape):
+    weight = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    rows = np.abs(weight).reshape(4, -1).max(axis=1)
+    scale = np.asarray(127 / rows if kind is np.int8 else 1024 / rows.max(), np.float32)  # as the converter's
+    wide = scale.reshape(-1, *[1] * (len(shape) - 1))
+    write_model(tmp_path / "q.bin", {"a": np.rint(weight * wide).astype(kind), "a_scale": scale})
+    found = read_model(tmp_path / "q.bin").floats("a")
+    assert found.dtype == np.float32
+    assert (np.abs(found - weight) <= 0.5001 / wide).all()
+
+
+def test_integers_without_a_scale_that_fits_and_other_numbers_are_one_line(tiny, tmp_path):
+    _, theirs, model = tiny
+    copy = tmp_path / "copy"
+    shutil.copytree(theirs, copy)
+    name = "encoder/conv1/weight"
+    whole = whisper_variables(model)
+    weight = whole[name].astype(np.int16)
+    for number, (changed, told) in enumerate(
+        [
+            ({name: weight}, "conv1/weight_scale is missing"),
+            ({name: weight, f"{name}_scale": np.ones(3, np.float32)}, r"conv1/weight_scale has 3 numbers for \d+ rows"),
+            ({name: weight.astype(np.int32)}, r"model\.bin: encoder/conv1/weight holds int32, not float32"),
+        ]
+    ):
+        write_model(copy / "model.bin", whole | changed)
+        with pytest.raises(MerError, match=told) as raised:
+            converted(copy, tmp_path / str(number))
+        assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("kind", ["float16", "bfloat16", "int16", "int8", "int8_float16", "int8_bfloat16"])
+def test_what_ctranslate2_writes_in_fewer_bits_comes_back(tiny, tmp_path, kind):
+    converters = pytest.importorskip("ctranslate2.converters", reason="the asr extra is not installed")
+    ours, _, model = tiny
+    theirs = tmp_path / "ct2"
+    converters.TransformersConverter(str(ours), copy_files=["tokenizer.json"]).convert(str(theirs), quantization=kind)
+    back = WhisperForConditionalGeneration.from_pretrained(converted(theirs, tmp_path / "out"), dtype=torch.float32)
+    for name, value in model.state_dict().items():
+        error = (back.state_dict()[name] - value).abs().max()
+        assert error <= 0.01 * value.abs().max(), name
+
+
 def test_bfloat16_is_read_by_its_bits(tmp_path):
     bits = np.array([0x3F80, 0xC000], np.uint16)
     write_model(tmp_path / "b.bin", {"a": bits})

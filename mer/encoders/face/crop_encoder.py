@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mer.encoders.base import Features, absent
+from mer.encoders.base import Features, absent, kept_frames
 from mer.params import FaceParams
 from mer.store.keys import digest
 
@@ -66,5 +66,5 @@ class CropEncoder:
         if not len(vectors):
             return absent(self.dimensions, "no face")
         parts = [vectors.mean(0), vectors.std(0)] if self._with_deviation else [vectors.mean(0)]
-        values = vectors.astype(np.float16) if self._keep_frames else None
+        values = kept_frames(vectors) if self._keep_frames else None
         return Features(np.concatenate(parts).astype(np.float32), frames=len(vectors), ok=True, values=values)

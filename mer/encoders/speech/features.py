@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer.compute.device import pick_device
-from mer.encoders.base import Features, absent
+from mer.encoders.base import Features, absent, kept_frames
 from mer.encoders.batching import Window, runs, windows
 from mer.encoders.speech.checkpoint import Checkpoint, digest, read_checkpoint
 from mer.encoders.speech.encoder import SpeechEncoder, Waveform
@@ -139,7 +139,7 @@ class SpeechFeatures:
         if self._params.pooling == "mean_std":
             parts = [of.reshape(self.blocks, -1) for of in (embedding, frames.std(0, dtype=np.float64))]
             embedding = np.concatenate(parts, axis=1).reshape(-1)  # a block's mean and deviation stay together
-        values = frames.astype(np.float16) if self._params.frames else None
+        values = kept_frames(frames) if self._params.frames else None
         return Features(embedding.astype(np.float32), frames=len(frames), ok=True, values=values)
 
 

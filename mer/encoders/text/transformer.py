@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import AutoModel, AutoModelForCausalLM, PretrainedConfig
 
 from mer.compute.device import inference
-from mer.encoders.base import Features, absent
+from mer.encoders.base import Features, absent, kept_frames
 from mer.encoders.batching import batches
 from mer.encoders.checkpoints.coverage import prove_all_read
 from mer.encoders.checkpoints.pretrained import folder_digest, load_model, read_config
@@ -86,7 +86,7 @@ class TransformerTextEncoder:
 
     def _features(self, values: Tensor, cut: bool) -> Features:
         """From the sentence's own tokens, float32 [T, D]."""
-        kept = values.cpu().numpy().astype("float16") if self._params.frames else None
+        kept = kept_frames(values.cpu().numpy()) if self._params.frames else None
         note = f"only the first {len(values)} tokens" if cut else ""
         return Features(values.mean(dim=0).cpu().numpy(), frames=len(values), ok=True, values=kept, note=note)
 
