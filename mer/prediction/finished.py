@@ -14,6 +14,9 @@ from mer.prediction.tables import locked
 from mer.running.machine import explain
 from mer.store.keys import digest
 
+MISSING = ""
+"""Notes a file that was not there: when it is, it has changed."""
+
 
 class Finished:
     """A file of lines at `path`, each a file that was predicted and `what` came of it.
@@ -67,8 +70,7 @@ class Finished:
     def add(self, source: Source, what: Any) -> None:
         """Note a file; it is on its way to the disk when this returns."""
         key = self._asked[source] if source in self._asked else self._key(source)
-        if key is None:
-            return
+        key = MISSING if key is None else key
         self._known[key], self._latest[source.path] = what, key
         line = json.dumps({"path": source.path, "key": key, "what": what}, ensure_ascii=False)
         self._file.write(line.encode() + b"\n")

@@ -12,7 +12,7 @@ from mer.errors import ClipError, MerError, first_few
 from mer.params import ComputeParams
 from mer.prediction.answer import Prediction
 from mer.prediction.extractor import Extracted
-from mer.prediction.finished import Finished
+from mer.prediction.finished import Finished, state_of
 from mer.prediction.journal import ENDING, Journal, key_of
 from mer.prediction.predictor import Predictor
 from mer.prediction.source import Source
@@ -64,7 +64,7 @@ def _stale(sources: Sequence[Source], table: Table, noted: Finished) -> list[str
         changed = noted.changed(source)
         if source.path in table.rows and changed:
             found.append(source.path)
-        elif source.path in table.rows and changed is None:
+        elif source.path in table.rows and changed is None and state_of(source) is not None:
             noted.add(source, True)
     return found
 

@@ -343,6 +343,21 @@ def test_the_row_of_a_file_that_is_gone_stays(bundle: Path, tmp_path: Path) -> N
     assert pd.read_csv(out)["error"].isna().all()
 
 
+def test_a_file_that_was_missing_is_predicted_when_it_is_there(bundle: Path, tmp_path: Path) -> None:
+    """And one that comes back as it was keeps its row."""
+    sources, out, away = three(tmp_path), tmp_path / "out.csv", tmp_path / "away"
+    os.rename(sources[0].file, away)
+    assert len(predicted(bundle, sources, out)) == 3
+    assert predicted(bundle, sources, out) == []
+    os.rename(away, sources[0].file)
+    assert predicted(bundle, sources, out) == ["a.wav"]
+    assert pd.read_csv(out)["error"].isna().all()
+    os.rename(sources[0].file, away)
+    assert predicted(bundle, sources, out) == []
+    os.rename(away, sources[0].file)
+    assert predicted(bundle, sources, out) == []
+
+
 def test_features_of_a_file_that_changed_wait_for_no_group(
     group_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
