@@ -22,7 +22,10 @@ REFERENCE = "logistic regression"
 
 METHODS: dict[str, Overrides] = {
     "mrccl": {},
-    "attention": {"model": {"kind": "attention"}, "self_train": {"rounds": 0, "steps": 300}},
+    "attention": {
+        "model": {"kind": "attention"},
+        "self_train": {"rounds": 0, "steps": 300, "posthoc_adjustment": 0.0},
+    },
     "floor alone": {"model": {"kind": "logistic"}},
     "without MR-CCL's members": {"pretrain": {"epochs": 0}, "self_train": {"families": ["linear"]}},
     "without guessed speakers": {"model": {"normalise": "corpus"}},
@@ -38,6 +41,7 @@ METHODS: dict[str, Overrides] = {
             "gate": False,
             "noisy": False,
             "encoder_learning_rate": 0.0,
+            "posthoc_adjustment": 0.0,
         },
     },
 }

@@ -185,7 +185,7 @@ class SelfTrainParams(Section):
     """Share of clips whose target is to lie within the interval that is predicted with it."""
     calibrate: bool = True
     """Fit how sure each expert, and the vote, may be on clips that they never saw; else they vote as they are."""
-    posthoc_adjustment: Fraction = 0.0
+    posthoc_adjustment: Fraction = 0.5
     """Post-hoc logit adjustment (Menon et al. 2021): the class that is chosen has the highest p / share^this, with the
     shares that calibration believes. 0 takes the most probable one, best for accuracy; 1 the one that is likelier than
     usual, best for balanced accuracy; weighted-F1 lies between. Probabilities stay as they are."""
