@@ -17,10 +17,9 @@ import multiprocessing
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t
 
 from benchmarks.methods import Overrides
-from benchmarks.tables import markdown
+from benchmarks.tables import markdown, paired_interval
 from mer.clips import read_test_labels
 from mer.learning.features import read_labeled_features
 from mer.params import MODALITIES, load_params, parse_params
@@ -59,8 +58,8 @@ def scores(task: tuple[str, int]) -> tuple[float, float]:
 def difference(own: NDArray[np.float64], whole: NDArray[np.float64]) -> str:
     """Mean over seeds and its 95 % interval."""
     paired = own - whole
-    half = t.ppf(0.975, len(paired) - 1) * paired.std(ddof=1) / len(paired) ** 0.5
-    return f"{paired.mean():+.3f} [{paired.mean() - half:+.3f}, {paired.mean() + half:+.3f}]"
+    low, high = paired_interval(paired)
+    return f"{paired.mean():+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
 def main() -> None:
