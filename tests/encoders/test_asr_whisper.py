@@ -7,6 +7,7 @@ import transformers as tr
 from tokenizers import AddedToken, pre_tokenizers
 
 from mer.encoders.asr.load import load_transcriber
+from mer.encoders.asr.transcript import Transcript
 from mer.encoders.asr.voice import by_level
 from mer.errors import MerError
 from mer.params import TranscribeParams
@@ -236,6 +237,8 @@ def test_made_up_text_is_dropped_by_what_the_model_itself_says(folder, monkeypat
     dropped = transcriber.transcribe([CLIPS[0], CLIPS[2]])
     assert [(one.text, one.words, one.left_out) for one in dropped] == [("", (), 1), ("", (), 1)]
     assert len(doubts) == 2
+    monkeypatch.setattr(transcriber, "_transcript", lambda *_: Transcript(""))
+    assert transcriber.transcribe([CLIPS[0]]) == [Transcript("")]  # of a window without text nothing was left out
     assert all(0 < no_speech < 1 and log < 0 for no_speech, log in doubts.values())
 
 

@@ -105,7 +105,10 @@ class WhisperTranscriber:
         ends = output["token_timestamps"][:, said].tolist() if self._has_word_times else [None] * len(tokens)
         heard = zip(tokens, ends, waveforms, silent, sure, strict=True)
         parts = [(self._transcript(ids, times, len(wave) / RATE), none, log) for ids, times, wave, none, log in heard]
-        return [Transcript("", left_out=1) if is_made_up(part.text, none, log) else part for part, none, log in parts]
+        return [
+            Transcript("", left_out=int(bool(part.text))) if is_made_up(part.text, none, log) else part
+            for part, none, log in parts
+        ]
 
     def _no_speech(self, encoded: Any) -> list[float | None]:
         """Probability, for each window, of the token that says that nobody speaks; None where the model has none."""
