@@ -30,6 +30,7 @@ from mer.self_training.self_train import self_train
 PARTS: dict[str, Overrides] = {
     "all parts": {},
     "without self-training": {"self_train": {"rounds": 0}},
+    "without the Gaussians": {"self_train": {"families": ["linear", "mrccl"]}},
     "without pretraining": {"pretrain": {"epochs": 0}},
     "without either": {"pretrain": {"epochs": 0}, "self_train": {"rounds": 0}},
     "the linear floor alone": {"model": {"kind": "logistic"}},

@@ -127,10 +127,12 @@ class SelfTrainParams(Section):
     views: Literal["all", "auto"] | tuple[str, ...] = "all"
     """Which views the experts look at: all; those that out-of-fold evidence keeps (auto); or a list of names."""
     gate: bool = True
-    """Keep a round only where clips that its models never saw are predicted better for it."""
+    """Leave a round out where clips that its models never saw are predicted worse for it; of numbers, where they are
+    not predicted better."""
     caution: Annotated[float, Field(ge=0.0)] = 1.0
-    """A round, a view or a strength of the floor is taken over the safe choice when it is better by this many standard
-    errors of the deciding clips' log-likelihoods."""
+    """How many standard errors of the deciding clips' log-likelihoods tell one from the other: a view, a way to
+    standardise or a strength of the floor is taken over the safe choice when it is better by as many, and a round left
+    out when it is worse by as many."""
     seeds: Count = 1
     """Members trained on each learning set, from other initial weights, batches and dropout."""
     steps: Count = 100
@@ -141,9 +143,14 @@ class SelfTrainParams(Section):
     """AdamW's for classifiers, falling to zero along a half cosine."""
     encoder_learning_rate: Annotated[float, Field(ge=0.0)] = 0.0
     """AdamW's for a copy of the encoders in each member; 0 freezes them, and all members share them."""
-    families: tuple[Literal["linear", "mrccl", "mrccl-from-scratch"], ...] = ("linear", "mrccl")
-    """Members trained for each learning set, beside the floor: linear heads with dropout on the features, MR-CCL from
-    the pretrained encoders, or from random ones."""
+    families: tuple[Literal["linear", "mrccl", "mrccl-from-scratch", "gaussian"], ...] = (
+        "linear",
+        "mrccl",
+        "gaussian",
+    )
+    """Experts beside the floor: members that are trained for each learning set, linear heads with dropout on the
+    features, MR-CCL from the pretrained encoders, or from random ones; and Gaussian classes fitted to labeled and
+    unlabeled clips together, from the first round of self-training on."""
     direct: bool = True
     """A linear layer from the features to the logits, beside the encoders; only where these are fine-tuned."""
     weight_decay: Annotated[float, Field(ge=0.0)] = 1e-2

@@ -16,7 +16,7 @@ from mer.learning.standardise import PRIOR_CLIPS, Standardiser
 from mer.self_training.bundle import Bundle
 from mer.self_training.classifier import heads_of
 from mer.self_training.ensemble import mean_logits
-from mer.self_training.floor import columns, floor_parts
+from mer.self_training.floor import columns
 from mer.self_training.voting import expert_presence
 
 CLIPS = 3
@@ -57,8 +57,8 @@ class Classifier(nn.Module):
 
     def _vote(self, inputs: Inputs) -> Tensor:
         bundle, views = self.bundle, self.bundle.standardisation.views
-        parts = list(floor_parts(views).values()) if bundle.linear else []
-        logits = [expert.logits(columns(inputs, part)) for expert, part in zip(bundle.linear, parts, strict=True)]
+        parts, experts = list(bundle.linear_parts().values()), [*bundle.linear, *bundle.gaussians.values()]
+        logits = [expert.logits(columns(inputs, part)) for expert, part in zip(experts, parts, strict=True)]
         for family, members in bundle.members:
             frozen = bundle.frozen.get(family)
             # no truth of `Inputs` is asked for: its length would be traced as a constant

@@ -20,6 +20,7 @@ from mer.learning.frames import FrameFeatures, FrameList
 from mer.learning.inputs import ROWS, Inputs, Standardisation, encode
 from mer.learning.tensors import read_tensors, write_tensors
 from mer.model.mrccl import Encoders
+from mer.model.views import Parts
 from mer.params import ModelParams, Params, parse_params
 from mer.pretraining.pretrain import encoders_from, make_encoders, standardisation_tensors, standardisations_from
 from mer.running.foreign import check_keys, foreign, read_json
@@ -27,6 +28,7 @@ from mer.self_training.classifier import heads_of, make_classifier
 from mer.self_training.ensemble import mean_logits
 from mer.self_training.estimator import Estimator, Numbers, Scale
 from mer.self_training.floor import columns, floor_parts
+from mer.self_training.gaussian import gaussian_parts
 from mer.self_training.linear import Linear
 from mer.self_training.members import Members
 from mer.self_training.ridge import Ridge
@@ -64,10 +66,11 @@ class Bundle:
     """Experts that vote on new clips.
 
     `standardisation` is how clips are standardised; `looks_at` names the views that the experts look at. `linear` are
-    the floor's experts: see `mer.self_training.floor.floor_parts`. `members` are those of each family and round, one or
-    more seeds; `frozen` the encoders of families that have none of their own. `extra` is the caller's own: how the
-    features were extracted, for one. `numbers` predicts targets, where it was trained on any; a bundle of targets alone
-    has no classes.
+    the floor's experts: see `mer.self_training.floor.floor_parts`; `gaussians`, by rank, those that are fitted to
+    unlabeled clips as well, if any vote: see `mer.self_training.gaussian`. `members` are those of each family and
+    round, one or more seeds; `frozen` the encoders of families that have none of their own. `extra` is the caller's
+    own: how the features were extracted, for one. `numbers` predicts targets, where it was trained on any; a bundle of
+    targets alone has no classes.
     """
 
     standardisation: Standardisation
@@ -80,6 +83,7 @@ class Bundle:
     params: Params
     extra: dict[str, Any] = field(default_factory=dict)
     numbers: Estimator | None = None
+    gaussians: Mapping[int, Linear] = field(default_factory=dict)
 
     @property
     def model(self) -> ModelParams:
@@ -161,12 +165,18 @@ class Bundle:
         """`<family> <part>` of each expert, in the order of the vote's weights; a part is a modality, one of several
         views of it (`<modality>/<view>`), or `fused`."""
         views = self.standardisation.views
-        names = list(floor_parts(views)) if self.linear else []
+        names = list(self.linear_parts())
         seen: set[str] = set()
         for family, _ in self.members:  # of a family that comes again, the later members are a round's students
             names += [f"{family}{STUDENTS * (family in seen)} {part}" for part in heads_of(family, views)]
             seen.add(family)
         return tuple(names)
+
+    def linear_parts(self) -> Parts:
+        """`<family> <part>` of the linear experts, which come first, and the places of the views that each sees."""
+        views = self.standardisation.views
+        floor = floor_parts(views) if self.linear else {}
+        return {**floor, **gaussian_parts(tuple(self.gaussians), views)}
 
     def _votes(self, inputs: Inputs) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]]:
         """Of some clips: what each expert says, [E, n, C]; which sees something, [E, n]; and the vote, [n, C]."""
@@ -174,8 +184,9 @@ class Bundle:
             nothing = len(inputs), 0
             return np.zeros((0, *nothing), np.float32), np.zeros((0, len(inputs)), bool), np.zeros(nothing, np.float32)
         views = self.standardisation.views
-        parts = list(floor_parts(views).values()) if self.linear else []
-        logits = [expert.logits(columns(inputs, part)).cpu() for expert, part in zip(self.linear, parts, strict=True)]
+        parts = list(self.linear_parts().values())
+        experts = [*self.linear, *self.gaussians.values()]
+        logits = [expert.logits(columns(inputs, part)).cpu() for expert, part in zip(experts, parts, strict=True)]
         for family, members in self.members:
             found = members.logits(encode(self.frozen[family], inputs) if family in self.frozen else inputs)
             logits.append(mean_logits(found).cpu())
@@ -193,6 +204,8 @@ class Bundle:
         tensors |= {f"vote.{name}": value for name, value in self.vote.tensors().items()}
         for e, expert in enumerate(self.linear):
             tensors |= {f"linear.{e}.weight": expert.weight, f"linear.{e}.bias": expert.bias}
+        for rank, expert in self.gaussians.items():
+            tensors |= {f"gaussian.{rank}.weight": expert.weight, f"gaussian.{rank}.bias": expert.bias}
         for i, (_, members) in enumerate(self.members):
             tensors |= {f"members.{i}.{name}": value for name, value in members.stack.items()}
         for family, encoders in self.frozen.items():
@@ -209,6 +222,8 @@ class Bundle:
             "params": self.params.model_dump(mode="json", include={"model", "self_train"}),
             "extra": self.extra,
         }
+        if self.gaussians:
+            about["gaussians"] = list(self.gaussians)
         if self.numbers is not None:
             about["numbers"] = {**self.numbers.about(), "view": others[0]}
         text = json.dumps(about, indent=2, sort_keys=True, ensure_ascii=False)
@@ -284,6 +299,7 @@ def _assembled(about: Mapping[str, Any], tensors: Mapping[str, Tensor], source: 
         classes=classes,
         params=params,
         extra=about["extra"],
+        gaussians={rank: Linear(**_part(tensors, f"gaussian.{rank}.")) for rank in _ranks(about, source)},
         numbers=None if numbers is None else _estimator(numbers, tensors, others[0], params, frozen, source),
     )
 
@@ -318,6 +334,13 @@ def _estimator(
         scale=Scale(own["scale.mean"].numpy(), own["scale.deviation"].numpy()),
         looks_at=_looked_at(about["looks_at"], way, source),
     )
+
+
+def _ranks(about: Mapping[str, Any], source: str) -> list[int]:
+    ranks = about.get("gaussians", [])
+    if not isinstance(ranks, list) or not all(type(rank) is int and rank > 0 for rank in ranks):
+        raise MerError(f"{source}: 'gaussians' are no ranks")
+    return ranks
 
 
 def _looked_at(names: Sequence[Any], way: Standardisation, source: str) -> tuple[str, ...]:

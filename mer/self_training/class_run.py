@@ -16,12 +16,14 @@ from mer.learning.determinism import pick_device
 from mer.learning.features import FeatureSet
 from mer.params import Params
 from mer.pretraining.pretrain import Pretrained
-from mer.self_training.chains import Chain, CrossFitting
+from mer.self_training.chains import BUNDLE, Chain, CrossFitting, unlabeled_rows
 from mer.self_training.ensemble import Family, Round, expert_parts, make_families
-from mer.self_training.floor import Choice, Floor, choose_standardisations
+from mer.self_training.floor import Choice, Floor, choose_standardisations, columns
+from mer.self_training.gaussian import Discriminants
+from mer.self_training.linear import Linear
 from mer.self_training.subsets import Subset, choose_subsets
 from mer.self_training.votes import Voted, joined
-from mer.self_training.voting import Vote, expert_presence
+from mer.self_training.voting import GAUSSIAN, Vote, expert_presence
 
 FEW_FOLDS = 6
 """With more folds than these the largest chains standardise in the first way: to let them choose would cost too many
@@ -64,6 +66,8 @@ class Run:
     families: Sequence[Family]
     seen: Sequence[tuple[int, Subset]]
     """By number of inputs: the way to standardise, and the places of the views that are looked at."""
+    discriminants: Discriminants | None
+    """Of every round but the first; None where there is none."""
 
     @property
     def linear(self) -> bool:
@@ -76,14 +80,26 @@ class Run:
 
     def _parts(self, rounds: Sequence[Round]) -> list[tuple[str, Sequence[int]]]:
         """Every expert's name, and the places of the views that it sees."""
-        floor = self.floor.parts if self.linear else {}
-        return expert_parts(floor, (one.number for one in rounds), self.families)
+        linear = dict(self.floor.parts) if self.linear else {}
+        if self.discriminants is not None and any(one.gaussians for one in rounds):
+            linear |= self.discriminants.parts
+        return expert_parts(linear, (one.number for one in rounds), self.families)
 
     def logits(self, rounds: Sequence[Round], chain: Chain, rows: NDArray[np.int64], choice: Choice) -> Tensor:
         """What all experts of a chain say of some clips, [E, n, C]."""
         parts = [self.floor.logits(chain, rows, choice)] if self.linear else []
+        if self.discriminants is not None:
+            x = columns(self.floor.inputs[choice.inputs], self.discriminants.views.all, rows)
+            parts += [one.gaussians[chain].logits(x) for one in rounds if one.gaussians]
         parts += [trained.logits(chain, rows) for one in rounds for trained in one.trained]
         return torch.cat([part.cpu() for part in parts])
+
+    def gaussians(self, rounds: Sequence[Round]) -> dict[int, Linear]:
+        """The bundle's, by rank; empty where none votes."""
+        if self.discriminants is None:
+            return {}
+        found = [one.gaussians[BUNDLE] for one in rounds if one.gaussians]
+        return {rank: own.one(p) for own in found for p, rank in enumerate(self.discriminants.ranks)}
 
     def presence(self, rounds: Sequence[Round], rows: NDArray[np.int64], choice: Choice) -> Tensor:
         """Which clips each expert sees something of, bool [E, n]."""
@@ -107,7 +123,10 @@ def prepare(features: FeatureSet, pretrained: Pretrained, params: Params, fit: C
     inputs_of = {chain: order.index(of) for chain, of in seen.items()}
     floor = Floor(inputs, inputs_of, views, fit, classes, params.self_train.caution)
     families = make_families(inputs, views, pretrained.encoders, params, classes)
-    return Run(features, params, fit, floor, families, order)
+    discriminants = None
+    if rounds and params.model.kind == "mrccl" and GAUSSIAN in params.self_train.families:
+        discriminants = Discriminants(inputs, inputs_of, views, fit, unlabeled_rows(features, BUNDLE), classes)
+    return Run(features, params, fit, floor, families, order, discriminants)
 
 
 def vote_of(run: Run, state: State, chain: Chain, rows: NDArray[np.int64]) -> Voted:

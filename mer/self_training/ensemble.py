@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -19,8 +19,9 @@ from mer.pretraining.pretrain import make_encoders
 from mer.self_training.batches import LearningSet, Targets
 from mer.self_training.chains import Chain, CrossFitting
 from mer.self_training.classifier import heads_of, make_classifier
+from mer.self_training.linear import Linear
 from mer.self_training.members import Members, train_members
-from mer.self_training.voting import STUDENTS
+from mer.self_training.voting import GAUSSIAN, STUDENTS
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def expert_parts(floor: Parts, rounds: Iterable[int], families: Sequence[Family]
 def make_families(
     inputs: Mapping[int, Inputs], views: Views, encoders: Encoders | None, params: Params, classes: int
 ) -> list[Family]:
-    """The families that `model.kind` and `self_train.families` name.
+    """The families of members that `model.kind` and `self_train.families` name.
 
     Args:
         inputs: the clips as some chain sees them, by number.
@@ -77,7 +78,7 @@ def make_families(
         return []
     if params.model.kind != "mrccl":
         return [Family(params.model.kind, views, inputs, None, None, classes, params)]
-    names: list[str] = list(params.self_train.families)
+    names: list[str] = [name for name in params.self_train.families if name != GAUSSIAN]
     if encoders is None:
         names = list(dict.fromkeys(name.replace("mrccl-from-scratch", "mrccl") for name in names))
     families = []
@@ -116,11 +117,12 @@ class Trained:
 @dataclass(frozen=True)
 class Round:
     """What was trained in one round; `targets` are what each chain learned of unlabeled clips, None where it learned
-    labels only."""
+    labels only, and `gaussians` its experts that learned how these lie."""
 
     number: int
     trained: Sequence[Trained]
     targets: Mapping[Chain, Targets | None]
+    gaussians: Mapping[Chain, Linear] = field(default_factory=dict)
 
 
 def mean_logits(logits: Tensor) -> Tensor:

@@ -127,7 +127,7 @@ class Floor:
         """The chain's experts themselves, one problem each."""
         fitted = self.fitted[choice.inputs]
         found = zip([fitted[0], *fitted], choice.strengths, strict=True)
-        return [self._one(fitted, chain, strength) for fitted, strength in found]
+        return [fitted.one(self.place[chain] * len(STRENGTHS) + strength) for fitted, strength in found]
 
     def choice(self, chain: Chain) -> Choice:
         """What the chain sees, and the strengths that the chains that decide for it find best with it: the safe
@@ -154,10 +154,6 @@ class Floor:
         prior = log_shares(self.fit.labels[self.fit.learned(chain)], self.classes)
         scores = calibrated_scores(torch.cat(logits, dim=1).cpu()[:, seen], labels, prior, torch.ones(number))
         return best_choice(scores, SAFE, self.caution)
-
-    def _one(self, fitted: Linear, chain: Chain, strength: int) -> Linear:
-        at = self.place[chain] * len(STRENGTHS) + strength
-        return Linear(fitted.weight[at : at + 1], fitted.bias[at : at + 1])
 
 
 def floor_parts(views: Views) -> Parts:

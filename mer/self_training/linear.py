@@ -32,6 +32,10 @@ class Linear:
         flat = x @ self.weight.transpose(0, 1).reshape(width, problems * classes)
         return flat.unflatten(1, (problems, classes)).transpose(0, 1) + self.bias[:, None]
 
+    def one(self, problem: int) -> Linear:
+        """A problem by itself."""
+        return Linear(self.weight[problem : problem + 1], self.bias[problem : problem + 1])
+
 
 def fit_linear(
     x: Tensor,

@@ -72,6 +72,7 @@ def gather_results(
         vote=state.vote,
         classes=features.classes,
         params=run.params,
+        gaussians=run.gaussians(state.rounds),
     )
     own = {chain: states[chain] for chain in run.fit.chains(1)}
     names = [one.name for one in pretrained.standardisations]

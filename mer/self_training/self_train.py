@@ -20,9 +20,10 @@ from mer.self_training.chains import BUNDLE, Chain, cross_fitting, unlabeled_row
 from mer.self_training.class_run import Evidence, Run, State, prepare, vote_of
 from mer.self_training.ensemble import Round, train_round
 from mer.self_training.floor import FLOOR
+from mer.self_training.linear import Linear
 from mer.self_training.results import SelfTrained, gather_results, learned_rows, weighted_f1
 from mer.self_training.targets import class_thresholds, make_targets
-from mer.self_training.voting import STUDENTS, convincing, decide_vote, gain, prior_weights
+from mer.self_training.voting import GAUSSIAN, STUDENTS, convincing, decide_vote, gain, prior_weights
 
 
 def self_train(features: FeatureSet, pretrained: Pretrained, params: Params) -> SelfTrained:
@@ -49,11 +50,14 @@ def self_train(features: FeatureSet, pretrained: Pretrained, params: Params) -> 
         given: list[pd.DataFrame] = []
         for number in range(rounds + 1):
             chains = fit.chains(2 + rounds - number)
-            targets = {chain: _targets(run, states[chain], chain) if number else None for chain in chains}
+            taught = {chain: _taught(run, states[chain], chain) if number else (None, None) for chain in chains}
+            targets = {chain: own for chain, (own, _) in taught.items()}
+            gaussians = {chain: own for chain, (_, own) in taught.items() if own is not None}
             if number and not any(targets.values()):
                 break
             inputs_of = {chain: run.floor.inputs_of[chain] for chain in chains}
-            done = [*done[:1], train_round(number, inputs_of, fit, targets, run.families)]
+            trained = train_round(number, inputs_of, fit, targets, run.families)
+            done = [*done[:1], replace(trained, gaussians=gaussians)]
             for chain in fit.chains(1 + rounds - number):
                 states[chain] = _decide(run, tuple(done), chain, states.get(chain))
             given += [learned_rows(run, chain, number, targets[chain], states[chain]) for chain in fit.chains(1)]
@@ -92,7 +96,7 @@ def _decide(run: Run, rounds: tuple[Round, ...], chain: Chain, before: State | N
     if before is None:
         return State(rounds, vote, scores, evidence, [{**note, "kept": True}])
     mean, error = gain(scores, before.scores)
-    kept = not settings.gate or convincing(mean, error, settings.caution)
+    kept = not (settings.gate and convincing(-mean, error, settings.caution))
     notes = [*before.notes, {**note, "kept": kept}]
     return State(rounds, vote, scores, evidence, notes) if kept else replace(before, notes=notes)
 
@@ -100,17 +104,22 @@ def _decide(run: Run, rounds: tuple[Round, ...], chain: Chain, before: State | N
 def _expected_exponent(expert: str, settings: SelfTrainParams) -> float:
     """How much of the classes' shares training has taken out of an expert: all of it in the floor and where every class
     was seen equally often, and of a student only as much as labels had of its batches."""
-    if expert.startswith(FLOOR):
+    if expert.startswith((FLOOR, GAUSSIAN)):
         return 1.0
     balanced = min(1.0, settings.oversampling + settings.logit_adjustment)
     return balanced * (1 - settings.unlabeled_share) if STUDENTS in expert else balanced
 
 
-def _targets(run: Run, state: State, chain: Chain) -> Targets | None:
-    """What the chain's own vote says of the unlabeled clips, but for those of the groups that it is judged on."""
+def _taught(run: Run, state: State, chain: Chain) -> tuple[Targets | None, Linear | None]:
+    """What a chain's next members learn of the unlabeled clips, and the Gaussians that it fits to them: both start from
+    its own vote, and leave out the groups that it is judged on."""
     rows = unlabeled_rows(run.features, chain)
     voted = vote_of(run, state, chain, rows)
     known = state.vote(state.evidence.logits, state.evidence.present).numpy()
     settings, classes = run.params.self_train, run.features.classes
     thresholds = class_thresholds(settings, classes, known, state.evidence.labels)
-    return make_targets(rows, voted.probabilities, voted.agreeing, thresholds, settings)
+    targets = make_targets(rows, voted.probabilities, voted.agreeing, thresholds, settings)
+    if run.discriminants is None:
+        return targets, None
+    left = 1 - settings.posthoc_adjustment  # classes are as common here as where the vote chooses one
+    return targets, run.discriminants(chain, rows, voted.probabilities, left)

@@ -19,6 +19,9 @@ LEAST, MOST = 0.5, 2.0
 
 EM_ROUNDS = 200
 
+GAUSSIAN = "gaussian"
+"""Starts the name of a family of Gaussian classes (`mer.self_training.gaussian`); the rank follows."""
+
 STUDENTS = "-students"
 """Ends the name of a family whose members learned of unlabeled clips."""
 
@@ -59,7 +62,8 @@ class Vote:
 
 def prior_weights(experts: Sequence[str], settings: SelfTrainParams) -> NDArray[np.float64]:
     """The voting weights before any evidence, [E]: those published for MR-CCL's heads (the last round's), which leave
-    out all others; all equal; or those that learned weights are drawn to. Names are `<family> <modality or fused>`."""
+    out all others; all equal; or those that learned weights are drawn to, half of which is the Gaussians', as theirs is
+    another way to learn. Names are `<family> <modality or fused>`."""
     if settings.voting == "published":
         heads = np.array([PUBLISHED.get(name.split(" ")[-1], 0.0) for name in experts])
         for kind in (f"mrccl{STUDENTS}", "mrccl"):
@@ -70,7 +74,11 @@ def prior_weights(experts: Sequence[str], settings: SelfTrainParams) -> NDArray[
     if settings.voting == "equal":
         return np.ones(len(experts))
     fused = np.array([name.endswith(" fused") for name in experts])
-    return np.where(fused, 1.0, settings.unimodal_weight if fused.any() else 1.0)
+    weights = np.where(fused, 1.0, settings.unimodal_weight if fused.any() else 1.0)
+    gaussian = np.array([name.startswith(GAUSSIAN) for name in experts])
+    if gaussian.any() and not gaussian.all():
+        weights[gaussian] = weights[~gaussian].sum() / gaussian.sum()
+    return weights
 
 
 def decide_vote(

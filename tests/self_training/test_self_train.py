@@ -11,6 +11,7 @@ from mer.errors import MerError
 from mer.pretraining.pretrain import pretrain
 from mer.self_training.bundle import load_bundle
 from mer.self_training.self_train import self_train
+from mer.self_training.targets import make_targets
 
 
 def probabilities(result):
@@ -93,9 +94,15 @@ def test_no_label_reaches_what_predicts_its_clip(run, trained, fold, self_train_
         assert (before.pseudo_labels["fold"] == fold).any(), "the test is only worth its name where they are in use"
 
 
-def test_a_gate_that_asks_for_too_much_keeps_labels_alone(run):
+def test_a_round_that_misleads_is_left_out(run, monkeypatch):
     features, _, params, pretrained, _ = run
-    settings = params.self_train.model_copy(update={"gate": True, "caution": 1e6})
+
+    def wrong(rows, probabilities, *others):
+        return make_targets(rows, np.roll(probabilities, 1, axis=1), *others)
+
+    monkeypatch.setattr("mer.self_training.self_train.make_targets", wrong)
+    changes = {"gate": True, "rounds": 1, "voting": "equal", "families": ("linear",)}
+    settings = params.self_train.model_copy(update=changes)
     gated = self_train(features, pretrained, params.model_copy(update={"self_train": settings}))
     labels_only = self_train(
         features, pretrained, params.model_copy(update={"self_train": settings.model_copy(update={"rounds": 0})})
@@ -111,7 +118,8 @@ def test_the_tables_tell_who_voted(run):
     sums = result.experts.groupby("fold")["weight"].sum()
     np.testing.assert_allclose(sums, 1, atol=1e-5)
     families = {name.split(" ")[0] for name in result.experts["expert"]}
-    assert families == {"logistic", "logistic-plain", "linear", "mrccl", "linear-students", "mrccl-students"}
+    members = {"linear", "mrccl", "linear-students", "mrccl-students"}
+    assert families == {"logistic", "logistic-plain", "gaussian-15", "gaussian-31", *members}
     assert set(result.curve["fold"]) == {-1, 0, 1, 2, 3}
 
 
@@ -185,6 +193,7 @@ def test_says_what_to_change(run, change, message):
         {"self_train": {"direct": False, "families": ["mrccl"]}},
         {"self_train": {"voting": "published", "targets": "published", "calibrate": False, "gate": False}},
         {"self_train": {"families": []}},
+        {"self_train": {"families": ["gaussian"], "gate": False}},
         {"model": {"kind": "attention"}},
         {"model": {"kind": "logistic", "normalise": "group"}},
         {"model": {"normalise": "guessed", "speakers": [2]}},

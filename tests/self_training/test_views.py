@@ -33,7 +33,7 @@ def probabilities(result):
 
 def test_one_view_a_modality_gives_what_it_gave_before_there_were_views():
     features, _ = make_features(folds=4)
-    params = small_params(self_train={"gate": False, "encoder_learning_rate": 1e-3})
+    params = small_params(self_train={"gate": False, "families": ["linear", "mrccl"], "encoder_learning_rate": 1e-3})
     found = self_train(features, pretrain(features, params), params)
     assert golden("views", probabilities(found)) == GOLDEN
 

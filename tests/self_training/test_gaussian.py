@@ -1,0 +1,105 @@
+"""Gaussian classes fitted to labeled and unlabeled clips."""
+
+import numpy as np
+import pytest
+import torch
+
+from mer.learning.inputs import Inputs
+from mer.model.views import Views
+from mer.self_training.chains import CrossFitting
+from mer.self_training.gaussian import Discriminants, em, principal_components
+
+LABELED, ALL, WIDTH = 12, 600, 20
+
+
+def clips(seed=0, between=1.0):
+    """Two classes that part along a direction of little variance: a few labels hardly show it, all clips do."""
+    rng = np.random.default_rng(seed)
+    truth = np.arange(ALL) % 2
+    deviations = np.linspace(3, 0.4, WIDTH)
+    x = rng.normal(size=(ALL, WIDTH)) * deviations
+    x[:, -1] += between * (2 * truth - 1)
+    return x @ np.linalg.qr(rng.normal(size=(WIDTH, WIDTH)))[0], truth
+
+
+def inputs_of(x, present=None):
+    seen = np.ones((len(x), 1), bool) if present is None else present[:, None]
+    return Inputs([torch.from_numpy(x).float()], torch.from_numpy(seen))
+
+
+def discriminants(x, truth, present=None, labels=None):
+    views = Views({"hubert": x.shape[1]}, {"hubert": "audio"})
+    fit = CrossFitting(np.arange(LABELED), truth[:LABELED] if labels is None else labels, np.arange(LABELED) % 3)
+    unlabeled = np.arange(LABELED, len(x))
+    return Discriminants({0: inputs_of(x, present)}, {(): 0, (1,): 0}, views, fit, unlabeled, 2), unlabeled
+
+
+def wavering(truth, right=0.7, seed=1):
+    """What a vote says that is right of so many clips, and never sure."""
+    said = np.where(np.random.default_rng(seed).random(len(truth)) < right, truth, 1 - truth)
+    return np.where(np.eye(2)[said] > 0, 0.6, 0.4).astype(np.float32)
+
+
+def test_how_unlabeled_clips_lie_tells_what_few_labels_do_not():
+    x, truth = clips()
+    fitted, rows = discriminants(x, truth)
+    expert = fitted((), rows, wavering(truth[rows]), 0.5)
+    right = (expert.logits(torch.from_numpy(x[rows]).float())[-1].argmax(dim=1).numpy() == truth[rows]).mean()
+    assert right > 0.9  # the vote: 0.7
+
+
+def test_experts_of_the_features_say_what_those_of_the_components_do():
+    x, _ = clips()
+    views = Views({"hubert": WIDTH}, {"hubert": "audio"})
+    space = principal_components(inputs_of(x), views, np.arange(ALL), 15)
+    z = (torch.from_numpy(x).float().double() - space.mean) @ space.basis
+    torch.testing.assert_close(z, space.z)
+    torch.testing.assert_close(z.T @ z / ALL, torch.eye(15, dtype=torch.float64), atol=1e-6, rtol=0)
+
+
+def test_labels_stay_whatever_the_vote_says():
+    x, truth = clips(between=4.0)
+    fitted, rows = discriminants(x, truth)
+    turned, _ = discriminants(x, truth, labels=1 - truth[:LABELED])
+    nobody = np.zeros((0, 2), np.float32)
+    one, other = (own((), rows[:0], nobody, 0.5).logits(torch.from_numpy(x).float()) for own in (fitted, turned))
+    torch.testing.assert_close(one, other.flip(2))
+
+
+def test_a_chain_learns_nothing_of_the_labels_that_it_excludes():
+    x, truth = clips()
+    changed = np.where(np.arange(LABELED) % 3 == 1, 1 - truth[:LABELED], truth[:LABELED])
+    said = wavering(truth[LABELED:])
+    one, other = (
+        own((1,), rows, said, 0.5) for own, rows in (discriminants(x, truth), discriminants(x, truth, labels=changed))
+    )
+    assert torch.equal(one.weight, other.weight)
+
+
+def test_clips_without_features_do_not_count():
+    x, truth = clips()
+    longer = np.concatenate([x, np.zeros((50, WIDTH))])
+    present = np.arange(len(longer)) < ALL
+    said = wavering(truth[LABELED:])
+    one, rows = discriminants(x, truth)
+    other, more = discriminants(longer, truth, present)
+    told = np.concatenate([said, np.full((50, 2), 0.5, np.float32)])
+    torch.testing.assert_close(one((), rows, said, 0.0).weight, other((), more, told, 0.0).weight, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("labels", [np.zeros(LABELED, int), np.arange(LABELED) % 2])
+@pytest.mark.parametrize("x", [np.zeros((ALL, 3)), np.ones((40, 200)), np.eye(40, 5)])
+def test_whatever_the_clips_are_experts_are_finite(labels, x):
+    fitted, rows = discriminants(x, np.arange(len(x)) % 2, labels=labels)
+    expert = fitted((), rows, np.eye(2, dtype=np.float32)[rows % 2], 0.5)
+    assert expert.weight.isfinite().all()
+    assert expert.bias.isfinite().all()
+    assert expert.weight.shape == (len(fitted.ranks), x.shape[1], 2)
+
+
+def test_where_the_gaussians_say_nothing_classes_keep_one_mean():
+    z = torch.zeros(10, 1, dtype=torch.float64)
+    start = torch.tensor([[0.9, 0.1]] * 10, dtype=torch.float64)
+    weight, bias = em(z, start, torch.ones(10, 1, dtype=torch.float64), 2, torch.zeros(2, dtype=torch.float64))
+    assert weight.abs().max() < 1e-9
+    assert bias.abs().max() < 1e-9
