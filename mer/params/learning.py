@@ -123,7 +123,8 @@ class PretrainParams(Section):
 
 class SelfTrainParams(Section):
     rounds: Annotated[int, Field(ge=0)] = 1
-    """How often members are trained again on what the vote says of unlabeled clips; 0 uses labels only."""
+    """How often members are trained again on what the vote says of unlabeled clips, and Gaussians fitted to these; 0
+    uses labels only."""
     views: Literal["all", "auto"] | tuple[str, ...] = "all"
     """Which views the experts look at: all; those that out-of-fold evidence keeps (auto); or a list of names."""
     gate: bool = True
@@ -183,9 +184,10 @@ class SelfTrainParams(Section):
     """Target share of right pseudo-labels per class (`precision`)."""
     voting: Literal["published", "equal", "learned"] = "learned"
     """Weights of the experts: 0.7, 0.4, 0.3 and 0.7 for the audio, face, text and fused heads, without the linear
-    floor; equal; or learned on clips that the experts never saw."""
+    floor and the Gaussians; equal; or learned on clips that the experts never saw."""
     prior_clips: Annotated[float, Field(ge=0.0)] = 10.0
-    """How many clips the weights count for that learned ones are drawn to: 1 for experts that see all modalities."""
+    """How many clips the weights count for that learned ones are drawn to: 1 for experts that see all modalities, and
+    for Gaussians together as much as for all others."""
     unimodal_weight: Annotated[float, Field(ge=0.0)] = 0.25
     """The weight that experts of one modality are drawn to."""
     coverage: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.9

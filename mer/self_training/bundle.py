@@ -340,6 +340,8 @@ def _ranks(about: Mapping[str, Any], source: str) -> list[int]:
     ranks = about.get("gaussians", [])
     if not isinstance(ranks, list) or not all(type(rank) is int and rank > 0 for rank in ranks):
         raise MerError(f"{source}: 'gaussians' are no ranks")
+    if sorted(set(ranks)) != ranks:
+        raise MerError(f"{source}: 'gaussians' do not rise")
     return ranks
 
 
@@ -359,6 +361,9 @@ def _try(bundle: Bundle) -> None:
     bundle = replace(bundle, params=bundle.params.model_copy(update={"model": model}))
     frames = {name: FrameList([None], len(of.standardiser.mean)) for name, of in bundle.standardisation.frames.items()}
     one = (features, {name: np.ones(1, bool) for name in features}, np.array([None], object), frames)
+    for expert in (*bundle.linear, *bundle.gaussians.values()):
+        if len(expert.weight) != 1 or expert.bias.shape != (1, len(bundle.classes)):
+            raise ValueError("a linear expert has another number of classes")
     found = bundle.predict(*one)
     if found.shape != (1, len(bundle.classes)) or not np.isfinite(found).all():
         raise ValueError("it predicts no probabilities of its classes")

@@ -18,7 +18,7 @@ from mer.params import Params
 from mer.pretraining.pretrain import Pretrained
 from mer.self_training.chains import BUNDLE, Chain, CrossFitting, unlabeled_rows
 from mer.self_training.ensemble import Family, Round, expert_parts, make_families
-from mer.self_training.floor import Choice, Floor, choose_standardisations, columns
+from mer.self_training.floor import Choice, Floor, choose_standardisations
 from mer.self_training.gaussian import Discriminants
 from mer.self_training.linear import Linear
 from mer.self_training.subsets import Subset, choose_subsets
@@ -75,7 +75,7 @@ class Run:
         return self.params.model.kind in ("mrccl", "logistic")
 
     def experts(self, rounds: Sequence[Round]) -> list[str]:
-        """`<family> <part>` of all experts, the floor's first."""
+        """`<family> <part>` of all experts, the floor's first, then the Gaussians'."""
         return [name for name, _ in self._parts(rounds)]
 
     def _parts(self, rounds: Sequence[Round]) -> list[tuple[str, Sequence[int]]]:
@@ -88,8 +88,8 @@ class Run:
     def logits(self, rounds: Sequence[Round], chain: Chain, rows: NDArray[np.int64], choice: Choice) -> Tensor:
         """What all experts of a chain say of some clips, [E, n, C]."""
         parts = [self.floor.logits(chain, rows, choice)] if self.linear else []
-        if self.discriminants is not None:
-            x = columns(self.floor.inputs[choice.inputs], self.discriminants.views.all, rows)
+        if self.discriminants is not None and any(one.gaussians for one in rounds):
+            x = self.discriminants.columns(chain, rows)  # seen as the chain sees them, whatever the chain decided for
             parts += [one.gaussians[chain].logits(x) for one in rounds if one.gaussians]
         parts += [trained.logits(chain, rows) for one in rounds for trained in one.trained]
         return torch.cat([part.cpu() for part in parts])

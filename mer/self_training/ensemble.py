@@ -51,10 +51,10 @@ class Family:
         return heads_of(self.name, self.views)
 
 
-def expert_parts(floor: Parts, rounds: Iterable[int], families: Sequence[Family]) -> list[tuple[str, Sequence[int]]]:
-    """`<family> <part>` of all experts, the floor's first, then those of each round by its number, and the places of
-    the views that each sees."""
-    parts: list[tuple[str, Sequence[int]]] = list(floor.items())
+def expert_parts(linear: Parts, rounds: Iterable[int], families: Sequence[Family]) -> list[tuple[str, Sequence[int]]]:
+    """`<family> <part>` of all experts, the linear ones first, then those of each round by its number, and the places
+    of the views that each sees."""
+    parts: list[tuple[str, Sequence[int]]] = list(linear.items())
     for number in rounds:
         for family in families:
             name = f"{family.name}{STUDENTS * bool(number)}"

@@ -25,7 +25,7 @@ from mer.self_training.linear import Linear
 from mer.self_training.voting import GAUSSIAN
 
 RANKS = (15, 30, 60, 120)
-"""Principal components that the experts see; of fewer columns, the last is as many as there are."""
+"""Principal components that the experts see; the last is as many as there are, or half as many as clips, if fewer."""
 
 SHRINKAGE = 0.1
 """Of the covariance, towards a multiple of the identity: all components have unit variance before."""
@@ -33,14 +33,14 @@ SHRINKAGE = 0.1
 ITERATIONS = 10
 
 ANCHOR = 0.5
-"""Share of the vote in the (geometric) mean that says which class an unlabeled clip is of: without it EM goes its own
-way where the classes are no Gaussians."""
+"""Share of the vote in the geometric mean that says which class an unlabeled clip is of: without it EM goes its own way
+where the classes are no Gaussians. What these say is not calibrated before: at high ranks they are the surer half."""
 
 PRIOR_CLIPS = 1.0
 """Clips at the mean of all that a class has beside its own: one without any stays there."""
 
 LEAST_VARIANCE = 1e-6
-"""Components that have less than this share of the first one's hold rounding errors only."""
+"""Components that have less than this share of the first one's are not worth a unit of variance."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,8 @@ class Discriminants:
         inputs_of: the number of those that each chain sees.
         views: the views of the clips, with their columns.
         fit: the labeled clips.
-        unlabeled: int64 [m], the rows of the unlabeled clips that the bundle learns from.
+        unlabeled: int64 [m], the rows of the unlabeled clips that the bundle learns from. Principal components are
+            those of all of these and the labeled ones, whatever the chain: they know no label.
         classes: C.
     """
 
@@ -75,17 +76,21 @@ class Discriminants:
         unlabeled: NDArray[np.int64],
         classes: int,
     ) -> None:
-        self.inputs_of, self.views, self.fit, self.classes = inputs_of, views, fit, classes
-        width = sum(views.widths.values())
-        most = min(width, RANKS[-1])
-        self.ranks = (*(rank for rank in RANKS if rank <= most / 1.5), most)
+        self.inputs, self.inputs_of, self.views, self.fit, self.classes = inputs, inputs_of, views, fit, classes
         pool = np.concatenate([fit.rows, unlabeled])
+        width = columns(next(iter(inputs.values())).take(pool[:1]), views.all).shape[1]
+        most = min(RANKS[-1], width, max(1, len(pool) // 2))
+        self.ranks = (*(rank for rank in RANKS if rank <= most / 1.5), most)
         self.spaces = {number: principal_components(own, views, pool, self.ranks[-1]) for number, own in inputs.items()}
 
     @property
     def parts(self) -> Parts:
         """`<family> <part>` of each expert, and the places of the views that it sees."""
         return gaussian_parts(self.ranks, self.views)
+
+    def columns(self, chain: Chain, rows: NDArray[np.int64]) -> Tensor:
+        """What a chain's experts see of some clips, [n, D]."""
+        return columns(self.inputs[self.inputs_of[chain]].take(rows), self.views.all)
 
     def __call__(
         self, chain: Chain, rows: NDArray[np.int64], probabilities: NDArray[np.float32], exponent: float
@@ -96,14 +101,14 @@ class Discriminants:
             chain: whose labels are learned.
             rows: int64 [m], the unlabeled clips.
             probabilities: what the chain's vote says of these, [m, C].
-            exponent: of the vote's shares of the classes in the probabilities of unlabeled clips.
+            exponent: of the vote's shares of the classes in what the Gaussians say of unlabeled clips.
         """
         space, own = self.spaces[self.inputs_of[chain]], self.fit.learned(chain)
         index = torch.from_numpy(np.concatenate([self.fit.rows[own], rows])).to(space.z.device)
         known = np.eye(self.classes)[self.fit.labels] if self.fit.soft is None else self.fit.soft
         start = torch.from_numpy(np.concatenate([known[own], probabilities]).astype(np.float64)).to(space.z)
         z, seen, labeled = space.z[index], space.seen[index].to(space.z)[:, None], int(own.sum())
-        prior = exponent * (start[labeled:].sum(dim=0) + 1).log()
+        prior = exponent * ((start * seen)[labeled:].sum(dim=0) + 1).log()
         found = [em(z[:, :rank], start, seen, labeled, prior) for rank in self.ranks]
         weight = torch.stack([space.basis[:, : len(w)] @ w for w, _ in found])  # [P, D, C]
         bias = torch.stack([b for _, b in found]) - space.mean @ weight
@@ -116,7 +121,7 @@ def principal_components(inputs: Inputs, views: Views, rows: NDArray[np.int64], 
 
     def blocks(chosen: NDArray[np.int64]) -> Iterator[Tensor]:
         for start in range(0, len(chosen), ROWS):
-            yield columns(inputs, views.all, chosen[start : start + ROWS]).double()
+            yield columns(inputs.take(chosen[start : start + ROWS]), views.all).double()
 
     rows = rows[seen.cpu().numpy()[rows]]
     total, products = torch.zeros_like(scale), torch.zeros(len(scale), len(scale)).to(scale)
@@ -148,7 +153,7 @@ def em(z: Tensor, start: Tensor, seen: Tensor, labeled: int, log_prior: Tensor) 
     """
     vote, share = start[labeled:].clamp(min=1e-9).log(), start
     eye = torch.eye(z.shape[1], dtype=z.dtype, device=z.device)
-    scatter, total = (z * seen).T @ z, seen.sum()
+    scatter, total = (z * seen).T @ z, seen.sum().clamp(min=1)
     for _ in range(ITERATIONS):
         counts = (share * seen).sum(dim=0)
         means = ((share * seen).T @ z) / (counts + PRIOR_CLIPS)[:, None]  # [C, r]

@@ -1,8 +1,9 @@
-"""Self-training: experts of every chain vote, their vote is distilled into the next round's members, and a round is
-kept where clips that its models never saw say so (see `chains`)."""
+"""Self-training: experts of every chain vote, their vote is distilled into the next round's members and starts its
+Gaussians, and a round is left out where clips that its models never saw speak against it (see `chains`)."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -53,7 +54,7 @@ def self_train(features: FeatureSet, pretrained: Pretrained, params: Params) -> 
             taught = {chain: _taught(run, states[chain], chain) if number else (None, None) for chain in chains}
             targets = {chain: own for chain, (own, _) in taught.items()}
             gaussians = {chain: own for chain, (_, own) in taught.items() if own is not None}
-            if number and not any(targets.values()):
+            if number and not any(targets.values()) and not gaussians:
                 break
             inputs_of = {chain: run.floor.inputs_of[chain] for chain in chains}
             trained = train_round(number, inputs_of, fit, targets, run.families)
@@ -96,14 +97,15 @@ def _decide(run: Run, rounds: tuple[Round, ...], chain: Chain, before: State | N
     if before is None:
         return State(rounds, vote, scores, evidence, [{**note, "kept": True}])
     mean, error = gain(scores, before.scores)
-    kept = not (settings.gate and convincing(-mean, error, settings.caution))
+    against = not len(scores) or not math.isfinite(mean) or convincing(-mean, error, settings.caution)
+    kept = not (settings.gate and against)
     notes = [*before.notes, {**note, "kept": kept}]
     return State(rounds, vote, scores, evidence, notes) if kept else replace(before, notes=notes)
 
 
 def _expected_exponent(expert: str, settings: SelfTrainParams) -> float:
-    """How much of the classes' shares training has taken out of an expert: all of it in the floor and where every class
-    was seen equally often, and of a student only as much as labels had of its batches."""
+    """How much of the classes' shares training has taken out of an expert: all of it in the floor, in Gaussians and
+    where every class was seen equally often, and of a student only as much as labels had of its batches."""
     if expert.startswith((FLOOR, GAUSSIAN)):
         return 1.0
     balanced = min(1.0, settings.oversampling + settings.logit_adjustment)
@@ -112,7 +114,7 @@ def _expected_exponent(expert: str, settings: SelfTrainParams) -> float:
 
 def _taught(run: Run, state: State, chain: Chain) -> tuple[Targets | None, Linear | None]:
     """What a chain's next members learn of the unlabeled clips, and the Gaussians that it fits to them: both start from
-    its own vote, and leave out the groups that it is judged on."""
+    its own vote, and leave out clips of the groups that it is judged on."""
     rows = unlabeled_rows(run.features, chain)
     voted = vote_of(run, state, chain, rows)
     known = state.vote(state.evidence.logits, state.evidence.present).numpy()
@@ -121,5 +123,5 @@ def _taught(run: Run, state: State, chain: Chain) -> tuple[Targets | None, Linea
     targets = make_targets(rows, voted.probabilities, voted.agreeing, thresholds, settings)
     if run.discriminants is None:
         return targets, None
-    left = 1 - settings.posthoc_adjustment  # classes are as common here as where the vote chooses one
+    left = 1 - settings.posthoc_adjustment  # what a choice leaves of the classes' shares
     return targets, run.discriminants(chain, rows, voted.probabilities, left)

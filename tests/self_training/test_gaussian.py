@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from synthetic import make_features, small_params
 
 from mer.learning.inputs import Inputs
 from mer.model.views import Views
+from mer.pretraining.pretrain import pretrain
 from mer.self_training.chains import CrossFitting
 from mer.self_training.gaussian import Discriminants, em, principal_components
+from mer.self_training.self_train import self_train
 
 LABELED, ALL, WIDTH = 12, 600, 20
 
@@ -83,8 +86,8 @@ def test_clips_without_features_do_not_count():
     said = wavering(truth[LABELED:])
     one, rows = discriminants(x, truth)
     other, more = discriminants(longer, truth, present)
-    told = np.concatenate([said, np.full((50, 2), 0.5, np.float32)])
-    torch.testing.assert_close(one((), rows, said, 0.0).weight, other((), more, told, 0.0).weight, atol=1e-4, rtol=1e-3)
+    told = np.concatenate([said, np.tile(np.float32([0.9, 0.1]), (50, 1))])
+    torch.testing.assert_close(one((), rows, said, 1.0).weight, other((), more, told, 1.0).weight, atol=1e-4, rtol=1e-3)
 
 
 @pytest.mark.parametrize("labels", [np.zeros(LABELED, int), np.arange(LABELED) % 2])
@@ -103,3 +106,31 @@ def test_where_the_gaussians_say_nothing_classes_keep_one_mean():
     weight, bias = em(z, start, torch.ones(10, 1, dtype=torch.float64), 2, torch.zeros(2, dtype=torch.float64))
     assert weight.abs().max() < 1e-9
     assert bias.abs().max() < 1e-9
+
+
+def test_ranks_are_no_more_than_the_clips_and_their_columns_allow():
+    few, _ = discriminants(np.random.default_rng(0).normal(size=(60, 200)), np.arange(60) % 2)
+    narrow, _ = discriminants(np.random.default_rng(0).normal(size=(ALL, 50)), np.arange(ALL) % 2)
+    wide, _ = discriminants(np.random.default_rng(0).normal(size=(ALL, 200)), np.arange(ALL) % 2)
+    assert (few.ranks, narrow.ranks, wide.ranks) == ((15, 30), (15, 30, 50), (15, 30, 60, 120))
+
+
+def test_evidence_of_chains_that_standardise_otherwise_is_theirs(monkeypatch):
+    """The bundle standardises over the corpus, those that decide for it within guessed speakers: each on its own."""
+    features, _ = make_features(120, 200, 50, folds=5, noise=4)
+    params = small_params(
+        model={"normalise": ["corpus", "guessed"], "speakers": [3]},
+        pretrain={"epochs": 0},
+        self_train={"families": ["gaussian"], "gate": False, "rounds": 1},
+    )
+    pretrained = pretrain(features, params)
+    right = {}
+    for bundle, others in ((0, 1), (1, 1)):
+        monkeypatch.setattr(
+            "mer.self_training.class_run.choose_standardisations",
+            lambda ways, views, fit, chains, *_, own=bundle, other=others: {c: other if c else own for c in chains},
+        )
+        experts = self_train(features, pretrained, params).experts
+        last = experts[(experts["fold"] == -1) & experts["expert"].str.startswith("gaussian")]
+        right[bundle] = last["weighted_f1"].to_numpy()
+    np.testing.assert_allclose(right[0], right[1], atol=0.05)
