@@ -53,7 +53,8 @@ class Classifier(nn.Module):
             _standardised(fitted, x, present[:, i], codes)
             for i, (x, fitted) in enumerate(zip(features, way.standardisers.values(), strict=True))
         ]
-        return self._vote(Inputs(standardised, present, {}, way.views.mixed))
+        seen = [place for place, name in enumerate(way.views.names) if name in self.bundle.looks_at]
+        return self._vote(Inputs(standardised, present, {}, way.views.mixed).seen_through(seen))
 
     def _vote(self, inputs: Inputs) -> Tensor:
         bundle, views = self.bundle, self.bundle.standardisation.views

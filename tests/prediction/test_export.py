@@ -24,13 +24,25 @@ MODELS: dict[str, dict[str, Any]] = {
     "mrccl": {"model": {"kind": "mrccl", "normalise": ["corpus"], "width": 8, "heads": 2, "components": 4}},
     "within groups": {"model": {"kind": "logistic", "normalise": ["group"]}},
     "guessed speakers": {"model": {"kind": "logistic", "normalise": ["guessed"], "speakers": [3]}},
+    "after a round": {
+        "model": {"kind": "mrccl", "normalise": ["corpus"], "width": 8, "heads": 2, "components": 4},
+        "self_train": {"rounds": 1, "gate": False},
+    },
+    "some of the views": {
+        "model": {"kind": "mrccl", "normalise": ["corpus"], "width": 8, "heads": 2},
+        "self_train": {"rounds": 1, "gate": False, "views": ["audio", "text"]},
+    },
     "a baseline": {"model": {"kind": "attention", "normalise": ["corpus"], "width": 8, "heads": 2}},
 }
 
 
 def trained(values: dict[str, Any]) -> tuple[Bundle, Any]:
     params = Params.model_validate(
-        {**values, "pretrain": {"epochs": 1}, "self_train": {"rounds": 0, "steps": 10, "seeds": 1}}
+        {
+            "model": values["model"],
+            "pretrain": {"epochs": 1},
+            "self_train": {"rounds": 0, "steps": 10, "seeds": 1, **values.get("self_train", {})},
+        }
     )
     features, _ = make_features()
     features = replace(features, groups=np.array([f"g{i % 3}" for i in range(len(features))], object))
