@@ -1,9 +1,11 @@
 """Gaussian classes fitted to labeled and unlabeled clips."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
-from synthetic import make_features, small_params
+from synthetic import CLASSES, make_features, small_params
 
 from mer.learning.inputs import Inputs
 from mer.model.views import Views
@@ -134,3 +136,25 @@ def test_evidence_of_chains_that_standardise_otherwise_is_theirs(monkeypatch):
         last = experts[(experts["fold"] == -1) & experts["expert"].str.startswith("gaussian")]
         right[bundle] = last["weighted_f1"].to_numpy()
     np.testing.assert_allclose(right[0], right[1], atol=0.05)
+
+
+def test_unlabeled_clips_that_have_nothing_to_do_with_the_classes_cost_little():
+    lost = []
+    for seed in range(4):
+        features, truth = make_features(30, 240, 400, noise=4.0, folds=5, seed=seed, absent=0.0)
+        rng, unlabeled = np.random.default_rng(seed), (features.split == "unlabeled")[:, None]
+        views = {
+            name: np.where(unlabeled, x.std(axis=0) * rng.normal(size=x.shape), x).astype(np.float32)
+            for name, x in features.features.items()
+        }
+        features = replace(features, features=views)
+        params = small_params(
+            pretrain={"epochs": 0}, self_train={"families": ["linear", "gaussian"], "rounds": 1, "learning_rate": 1e-2}
+        )
+        result, test = self_train(features, pretrain(features, params), params), features.split == "test"
+        before, after = (
+            (table["predicted"].to_numpy() == np.array(CLASSES)[truth])[test].mean()
+            for table in (result.labels_only, result.predictions)
+        )
+        lost.append(before - after)
+    assert np.mean(lost) < 0.02
