@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -56,6 +56,10 @@ class Views:
     def mixed(self) -> dict[int, int]:
         """The places of views whose blocks are weighted, and how many blocks they have."""
         return {place: self.blocks[name] for place, name in enumerate(self.widths) if name in self.blocks}
+
+    def places(self, names: Collection[str]) -> list[int]:
+        """Those of some views, in the order of all."""
+        return [place for place, name in enumerate(self.widths) if name in names]
 
     @property
     def all(self) -> list[int]:

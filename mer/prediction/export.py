@@ -16,7 +16,6 @@ from mer.learning.standardise import PRIOR_CLIPS, Standardiser
 from mer.self_training.bundle import Bundle
 from mer.self_training.classifier import heads_of
 from mer.self_training.ensemble import mean_logits
-from mer.self_training.floor import columns
 from mer.self_training.voting import expert_presence
 
 CLIPS = 3
@@ -53,13 +52,12 @@ class Classifier(nn.Module):
             _standardised(fitted, x, present[:, i], codes)
             for i, (x, fitted) in enumerate(zip(features, way.standardisers.values(), strict=True))
         ]
-        seen = [place for place, name in enumerate(way.views.names) if name in self.bundle.looks_at]
-        return self._vote(Inputs(standardised, present, {}, way.views.mixed).seen_through(seen))
+        inputs = Inputs(standardised, present, {}, way.views.mixed)
+        return self._vote(inputs.seen_through(way.views.places(self.bundle.looks_at)))
 
     def _vote(self, inputs: Inputs) -> Tensor:
         bundle, views = self.bundle, self.bundle.standardisation.views
-        parts, experts = list(bundle.linear_parts().values()), [*bundle.linear, *bundle.gaussians.values()]
-        logits = [expert.logits(columns(inputs, part)) for expert, part in zip(experts, parts, strict=True)]
+        parts, logits = list(bundle.linear_parts().values()), bundle.linear_logits(inputs)
         for family, members in bundle.members:
             frozen = bundle.frozen.get(family)
             # no truth of `Inputs` is asked for: its length would be traced as a constant

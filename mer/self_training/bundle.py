@@ -124,8 +124,7 @@ class Bundle:
         """As `predict`, with what every expert says."""
         self._check(features)
         inputs = self.standardisation.inputs(features, present, groups, pick_device(self.model.device), frames)
-        names = self.standardisation.views.names
-        inputs = inputs.seen_through([place for place, name in enumerate(names) if name in self.looks_at])
+        inputs = inputs.seen_through(self.standardisation.views.places(self.looks_at))
         parts = [self._votes(inputs[start : start + ROWS]) for start in range(0, max(1, len(inputs)), ROWS)]
         return Votes(
             self.experts,
@@ -178,6 +177,11 @@ class Bundle:
         floor = floor_parts(views) if self.linear else {}
         return {**floor, **gaussian_parts(tuple(self.gaussians), views)}
 
+    def linear_logits(self, inputs: Inputs) -> list[Tensor]:
+        """What each of these says of n clips, [1, n, C]."""
+        experts = zip([*self.linear, *self.gaussians.values()], self.linear_parts().values(), strict=True)
+        return [expert.logits(columns(inputs, part)) for expert, part in experts]
+
     def _votes(self, inputs: Inputs) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]]:
         """Of some clips: what each expert says, [E, n, C]; which sees something, [E, n]; and the vote, [n, C]."""
         if not self.classes:
@@ -185,8 +189,7 @@ class Bundle:
             return np.zeros((0, *nothing), np.float32), np.zeros((0, len(inputs)), bool), np.zeros(nothing, np.float32)
         views = self.standardisation.views
         parts = list(self.linear_parts().values())
-        experts = [*self.linear, *self.gaussians.values()]
-        logits = [expert.logits(columns(inputs, part)).cpu() for expert, part in zip(experts, parts, strict=True)]
+        logits = [one.cpu() for one in self.linear_logits(inputs)]
         for family, members in self.members:
             found = members.logits(encode(self.frozen[family], inputs) if family in self.frozen else inputs)
             logits.append(mean_logits(found).cpu())

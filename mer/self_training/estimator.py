@@ -98,8 +98,7 @@ class Estimator:
     ) -> Numbers:
         """Numbers of N clips; see `Bundle.predict` for what goes in."""
         inputs = self.standardisation.inputs(features, present, groups, device, frames)
-        names = self.standardisation.views.names
-        inputs = inputs.seen_through([place for place, name in enumerate(names) if name in self.looks_at])
+        inputs = inputs.seen_through(self.standardisation.views.places(self.looks_at))
         starts = range(0, len(inputs), ROWS)
         parts = [self._predict(inputs[start : start + ROWS]) for start in starts]
         return self.scale.numbers(torch.cat([torch.zeros(0, len(self.targets)), *parts]), self.stack.radius)

@@ -65,7 +65,7 @@ def named_views(views: Views, settings: SelfTrainParams) -> Subset:
     unknown = [name for name in settings.views if name not in views.names]
     if unknown:
         raise MerError(f"self_train.views: there is no view '{unknown[0]}' (there are: {', '.join(views.names)})")
-    return tuple(place for place, name in enumerate(views.names) if name in settings.views)
+    return tuple(views.places(settings.views))
 
 
 class _Search:

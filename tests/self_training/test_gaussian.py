@@ -62,7 +62,7 @@ def test_experts_of_the_features_say_what_those_of_the_components_do():
     torch.testing.assert_close(z.T @ z / ALL, torch.eye(15, dtype=torch.float64), atol=1e-6, rtol=0)
 
 
-def test_labels_stay_whatever_the_vote_says():
+def test_without_unlabeled_clips_experts_follow_the_labels():
     x, truth = clips(between=4.0)
     fitted, rows = discriminants(x, truth)
     turned, _ = discriminants(x, truth, labels=1 - truth[:LABELED])
