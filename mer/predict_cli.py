@@ -23,11 +23,18 @@ if TYPE_CHECKING:
     from mer.prediction.source import Source
     from mer.prediction.timeline import Utterance
 
+TIMELINE_ONLY = {"window": "cuts a film into a timeline", "smooth": "smooths a timeline"}
+CLIPS_ONLY = {
+    "transcript": "says nothing of a film's utterances",
+    "faces": "`all` is what it takes",
+    "workers": "shares clips among processes, and a film is read by one",
+}
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""
 
 
 def predict(
+    context: typer.Context,
     files: Annotated[
         list[str],
         typer.Argument(help="Video or audio files, folders, patterns, CSV lists (file, group, transcript), or - "),
@@ -65,8 +72,7 @@ def predict(
     ] = None,
 ) -> None:
     """Predict the emotion of new clips with a trained bundle."""
-    if timeline and transcript:
-        raise MerError("--transcript: says nothing of a film's utterances; it goes without --timeline")
+    _check_options(context, timeline=timeline, faces=faces)
     from mer.prediction.predictor import Predictor
     from mer.prediction.sources import sources_of
 
@@ -76,8 +82,6 @@ def predict(
             sources = [_said(sources, transcript)]
         _warn(predictor, sources)
         if faces is not None:
-            if faces != "all" or timeline:
-                raise MerError("--faces: `all` is what it takes, and it goes without --timeline")
             status = _faces(predictor, sources, _only(out), as_json)
         elif timeline:
             _tell_unused(sources)
@@ -85,6 +89,21 @@ def predict(
         else:
             status = _clips(predictor, sources, _only(out), as_json, workers)
     raise typer.Exit(status)
+
+
+def _check_options(context: typer.Context, *, timeline: bool, faces: str | None) -> None:
+    """Refuse options that would say nothing here."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    for name in given:
+        if name in TIMELINE_ONLY and not timeline:
+            raise MerError(f"--{name}: {TIMELINE_ONLY[name]}; it goes with --timeline")
+        if name in CLIPS_ONLY and timeline:
+            raise MerError(f"--{name}: {CLIPS_ONLY[name]}; it goes without --timeline")
+    if faces is not None and faces != "all":
+        raise MerError(f"--faces {faces}: `all` is what it takes")
+    if faces is not None and "workers" in given:
+        raise MerError("--workers: faces are looked at in one process; it goes without --faces")
 
 
 def _clips(predictor: Predictor, sources: Sequence[Source], out: Path | None, as_json: bool, workers: int) -> int:
