@@ -6,6 +6,7 @@ The first iteration of the HuBERT paper: units are k-means clusters of MFCC of t
 from __future__ import annotations
 
 import csv
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
@@ -48,7 +49,8 @@ def train_hubert(params: HubertParams, waveforms: list[NDArray[np.float32]]) -> 
 
 def label_with_units(waveforms: list[NDArray[np.float32]], params: HubertParams) -> list[Utterance]:
     """Number the k-means cluster of each 20 ms frame's MFCC."""
-    features = [mfcc_with_deltas(waveform)[::2] for waveform in waveforms]  # 10 ms -> HuBERT's 20 ms
+    with ThreadPoolExecutor() as pool:  # NumPy lets go of the interpreter
+        features = [rows[::2] for rows in pool.map(mfcc_with_deltas, waveforms)]  # 10 ms -> HuBERT's 20 ms
     kmeans = MiniBatchKMeans(params.units, batch_size=10_000, n_init=3, max_no_improvement=20, random_state=params.seed)
     with threadpool_limits(THREADS):
         units = kmeans.fit(np.concatenate(features)).predict(np.concatenate(features))
@@ -83,7 +85,8 @@ def tiny_config(params: HubertParams) -> HubertConfig:
 def read_speech(corpus: Path) -> list[NDArray[np.float32]]:
     """Sound tracks of all clips in the order of their names, without the silent ones."""
     files = sorted(corpus.glob("video-*/*.mp4"), key=lambda file: file.name)
-    return [waveform for waveform in map(read_audio, files) if waveform.any()]
+    with ThreadPoolExecutor() as pool:
+        return [waveform for waveform in pool.map(read_audio, files) if waveform.any()]
 
 
 def main() -> None:

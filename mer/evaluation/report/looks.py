@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice, repeat
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mer.compute.local import cores
 from mer.encoders.face.crops import SCHEMA as CROPS
 from mer.errors import MerError
 from mer.extraction.media import Media, open_media
@@ -27,7 +30,7 @@ PEAKS = 120
 BUDGET = 20 * 2**20
 """Characters of all pictures of a page, in base64."""
 TOGETHER = 64
-"""Clips whose crops are read at once."""
+"""Clips that are read, and looked at, at once."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +96,11 @@ def _within(looks: Iterator[tuple[str, Look]], budget: int) -> dict[str, Look]:
 def _looks(media: Media, data: Path, clip_ids: Sequence[str]) -> Iterator[tuple[str, Look]]:
     size = size_for(len(clip_ids))
     crops = _CropReader(data, clip_ids)
-    for record in media.records(clip_ids, ["frames", "audio", "duration"]):
-        yield record.clip_id, look_at(record, crops.of(record.clip_id), size)
+    records = media.records(clip_ids, ["frames", "audio", "duration"])
+    with ThreadPoolExecutor(cores()) as pool:  # OpenCV and NumPy let go of the interpreter
+        while some := list(islice(records, TOGETHER)):
+            made = pool.map(look_at, some, [crops.of(record.clip_id) for record in some], repeat(size))
+            yield from zip([record.clip_id for record in some], made, strict=True)
     if crops.lacking:
         print(f"{crops.lacking} clips are shown without face crops: they are not in the cache", flush=True)
 
