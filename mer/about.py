@@ -12,7 +12,7 @@ from mer.errors import MerError
 from mer.evaluation.target_metrics import mean_absolute_error, moments, pearson
 from mer.params import EvaluateParams, FaceParams, ImportParams, Params, origin
 from mer.params.corpus import target_names
-from mer.self_training.bundle import load_bundle
+from mer.self_training.bundle_reading import load_bundle
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -65,7 +65,7 @@ def onnx(
     """Export the classifier, from features to probabilities, for who serves elsewhere; encoders stay as they are."""
     from mer.prediction.export import export_onnx
     from mer.prediction.packing import opened
-    from mer.self_training.bundle import load_bundle
+    from mer.self_training.bundle_reading import load_bundle
 
     with opened(bundle) as folder:
         loaded = load_bundle(folder)

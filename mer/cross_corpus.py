@@ -18,7 +18,8 @@ from mer.extraction.sources import file_digests
 from mer.layouts import read_corpus
 from mer.params import CorpusParams, EvaluateParams
 from mer.provenance import read_provenance
-from mer.self_training.bundle import Bundle, load_bundle
+from mer.self_training.bundle import Bundle
+from mer.self_training.bundle_reading import load_bundle
 
 
 def evaluate_elsewhere(

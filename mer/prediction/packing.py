@@ -19,7 +19,7 @@ from mer.errors import MerError
 from mer.provenance import PACKED, needed_weights, packed_weights, read_provenance
 from mer.running.foreign import foreign
 from mer.running.machine import explain
-from mer.self_training.bundle import load_bundle
+from mer.self_training.bundle_reading import load_bundle
 
 MOST_BYTES = 2**40
 """Of an unpacked bundle."""

@@ -18,7 +18,7 @@ from mer.prediction.source import Source
 from mer.prediction.voting import failed, predictions, stands_alone
 from mer.provenance import Provenance, read_provenance
 from mer.self_training.bundle import Bundle
-from mer.self_training.bundle import load_bundle as load_classifier
+from mer.self_training.bundle_reading import load_bundle as load_classifier
 
 if TYPE_CHECKING:
     from mer.prediction.extractor import Extracted, Extractor, Raw

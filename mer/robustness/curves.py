@@ -23,7 +23,8 @@ from mer.pretraining.pretrain import load_pretrained
 from mer.provenance import Provenance, read_provenance
 from mer.robustness.conditions import ROWS, WORDS, Condition, as_row, conditions
 from mer.robustness.media import CorruptedMedia, babble_of, recordings
-from mer.self_training.bundle import Bundle, load_bundle
+from mer.self_training.bundle import Bundle
+from mer.self_training.bundle_reading import load_bundle
 from mer.self_training.self_train import self_train
 from mer.store.tables import FrameTensors, UtteranceTable
 

@@ -101,7 +101,7 @@ def test_one_call_with_groups_and_without_differs_for_those_without_alone(traine
 
 def test_the_path_of_groups_is_the_same_through_a_folder(trained, tmp_path: Path) -> None:
     """A saved bundle says the same."""
-    from mer.self_training.bundle import load_bundle
+    from mer.self_training.bundle_reading import load_bundle
 
     bundle, _, (x, _, groups) = trained
     bundle.save(tmp_path / "bundle")

@@ -19,7 +19,7 @@ from mer.errors import MerError
 from mer.params import FaceParams, origin
 from mer.prediction.packing import pack, unpack
 from mer.provenance import needed_weights, read_provenance
-from mer.self_training.bundle import load_bundle as load_classifier
+from mer.self_training.bundle_reading import load_bundle as load_classifier
 from tests.bundles import TEXTS
 
 

@@ -29,7 +29,7 @@ from mer.params import CropParams, Params, TextParams, origin
 from mer.prediction import predictor
 from mer.prediction.predictor import Predictor
 from mer.provenance import Provenance, read_provenance, save_bundle
-from mer.self_training.bundle import load_bundle
+from mer.self_training.bundle_reading import load_bundle
 from tests.bundles import TEXTS, write_manifests
 
 

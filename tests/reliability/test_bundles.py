@@ -17,7 +17,8 @@ from safetensors.torch import load_file, save_file
 from mer.about import tell, warning
 from mer.errors import MerError
 from mer.provenance import read_provenance
-from mer.self_training.bundle import Bundle, load_bundle
+from mer.self_training.bundle import Bundle
+from mer.self_training.bundle_reading import load_bundle
 from tests.bundles import text_bundle
 
 VALUES: list[Any] = [None, -1, 10**30, float("nan"), "", {}, [[1]]]

@@ -10,7 +10,7 @@ from synthetic import CLASSES, make_features, small_params
 from mer.learning.standardise import fit_standardiser
 from mer.prediction.export import Classifier
 from mer.pretraining.pretrain import pretrain
-from mer.self_training.bundle import load_bundle
+from mer.self_training.bundle_reading import load_bundle
 from mer.self_training.self_train import self_train
 
 BLOCKS = 4

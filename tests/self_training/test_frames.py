@@ -12,7 +12,7 @@ from mer.learning.frames import FrameList, some_of
 from mer.params import parse_params
 from mer.prediction.export import export_onnx
 from mer.pretraining.pretrain import load_pretrained, pretrain
-from mer.self_training.bundle import load_bundle
+from mer.self_training.bundle_reading import load_bundle
 from mer.self_training.self_train import self_train
 
 WIDTH = 7

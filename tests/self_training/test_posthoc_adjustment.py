@@ -9,7 +9,7 @@ from synthetic import CLASSES, make_features, small_params
 
 from mer.evaluation.scored import _join
 from mer.pretraining.pretrain import pretrain
-from mer.self_training.bundle import load_bundle
+from mer.self_training.bundle_reading import load_bundle
 from mer.self_training.self_train import self_train
 from mer.self_training.voting import Vote
 

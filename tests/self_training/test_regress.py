@@ -13,7 +13,7 @@ from synthetic import make_features, small_params
 from mer.errors import MerError
 from mer.learning.features import FeatureSet
 from mer.pretraining.pretrain import pretrain
-from mer.self_training.bundle import load_bundle
+from mer.self_training.bundle_reading import load_bundle
 from mer.self_training.gains import grouped_gain
 from mer.self_training.regress import regress
 from mer.self_training.ridge import fit_ridge

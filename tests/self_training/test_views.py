@@ -8,7 +8,7 @@ from synthetic import CLASSES, make_features, small_params
 
 from mer.errors import MerError
 from mer.pretraining.pretrain import load_pretrained, pretrain
-from mer.self_training.bundle import load_bundle
+from mer.self_training.bundle_reading import load_bundle
 from mer.self_training.self_train import self_train
 from tests.golden import golden
 
