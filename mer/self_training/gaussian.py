@@ -79,9 +79,10 @@ class Discriminants:
         self.inputs, self.inputs_of, self.views, self.fit, self.classes = inputs, inputs_of, views, fit, classes
         pool = np.concatenate([fit.rows, unlabeled])
         width = columns(next(iter(inputs.values())).take(pool[:1]), views.all).shape[1]
-        most = min(RANKS[-1], width, max(1, len(pool) // 2))
+        most = min(RANKS[-1], width)
+        self.spaces = {number: principal_components(own, views, pool, most) for number, own in inputs.items()}
+        most = max(1, *(space.basis.shape[1] for space in self.spaces.values()))
         self.ranks = (*(rank for rank in RANKS if rank <= most / 1.5), most)
-        self.spaces = {number: principal_components(own, views, pool, self.ranks[-1]) for number, own in inputs.items()}
 
     @property
     def parts(self) -> Parts:

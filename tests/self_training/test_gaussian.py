@@ -114,7 +114,11 @@ def test_ranks_are_no_more_than_the_clips_and_their_columns_allow():
     few, _ = discriminants(np.random.default_rng(0).normal(size=(60, 200)), np.arange(60) % 2)
     narrow, _ = discriminants(np.random.default_rng(0).normal(size=(ALL, 50)), np.arange(ALL) % 2)
     wide, _ = discriminants(np.random.default_rng(0).normal(size=(ALL, 200)), np.arange(ALL) % 2)
+    seen = np.arange(ALL) < 60  # nothing is known of the others
+    hidden, _ = discriminants(np.random.default_rng(0).normal(size=(ALL, 200)), np.arange(ALL) % 2, seen)
+    flat, _ = discriminants(np.random.default_rng(0).normal(size=(ALL, 40)) @ np.ones((40, 200)), np.arange(ALL) % 2)
     assert (few.ranks, narrow.ranks, wide.ranks) == ((15, 30), (15, 30, 50), (15, 30, 60, 120))
+    assert (hidden.ranks, flat.ranks) == ((15, 30), (1,))
 
 
 def test_evidence_of_chains_that_standardise_otherwise_is_theirs(monkeypatch):
