@@ -33,6 +33,7 @@ from benchmarks.methods import MAIN, METHODS, REFERENCE, Overrides, Trainer, log
 from benchmarks.tables import Results, between_markers, cell_table, claim_table, margin_table
 from mer.errors import MerError
 from mer.learning.features import grouped
+from mer.running.lifeline import end_with_parent
 from mer.self_training.results import weighted_f1
 
 SHARES = (0.02, 0.05, 0.10, 0.30, 1.0)
@@ -162,7 +163,9 @@ def main() -> None:
     results = Results(arguments.out, KEYS)
     if not arguments.table:
         tasks = make_tasks(arguments, results)
-        with multiprocessing.get_context("spawn").Pool(arguments.workers, maxtasksperchild=4) as pool:
+        with multiprocessing.get_context("spawn").Pool(
+            arguments.workers, end_with_parent, (os.getpid(),), maxtasksperchild=4
+        ) as pool:
             for done, lines in enumerate(pool.imap_unordered(run_task, tasks), start=1):
                 for line in lines:
                     if not results.has(**{name: line[name] for name in KEYS}):

@@ -24,6 +24,7 @@ from mer.clips import read_test_labels
 from mer.learning.features import read_labeled_features
 from mer.params import MODALITIES, load_params, parse_params
 from mer.pretraining.pretrain import pretrain
+from mer.running.lifeline import end_with_parent
 from mer.self_training.results import weighted_f1
 from mer.self_training.self_train import self_train
 
@@ -71,7 +72,7 @@ def main() -> None:
     if arguments.seeds < 2:
         parser.error("--seeds: two at least, for an interval")
     tasks = [(way, seed) for way in PARTS for seed in range(arguments.seeds)]
-    with multiprocessing.get_context("spawn").Pool(arguments.workers) as pool:
+    with multiprocessing.get_context("spawn").Pool(arguments.workers, end_with_parent, (os.getpid(),)) as pool:
         found = dict(zip(tasks, pool.map(scores, tasks, chunksize=1), strict=True))
     by_way = {way: np.array([found[way, seed] for seed in range(arguments.seeds)]).T for way in PARTS}
     whole = by_way["all parts"]
