@@ -43,6 +43,8 @@ def describe(params: Params, features: FeatureSet, predictions: pd.DataFrame) ->
         "views": {name: _origin(params, name) for name in features.views},
         "speech_recognition": _named(params.transcribe.asr),
     }
+    if params.self_train.transductive and params.self_train.rounds:
+        about["transductive"] = True
     # With the defaults: how many resamples evaluation draws must not make a stage train again.
     if features.classes:
         about["out_of_fold"] = _score(features, predictions, EvaluateParams())
@@ -93,7 +95,7 @@ def _lines(about: Mapping[str, Any], classes: tuple[str, ...], kind: str) -> lis
     recogniser = about["speech_recognition"]
     return [
         f"corpus     {about['corpus']}, layout {about['layout']}{made}",
-        f"clips      {counts}{groups}",
+        f"clips      {counts}{groups}{', test clips learned from' * about.get('transductive', False)}",
         *([f"classes    {', '.join(classes)}"] if classes else []),
         *([f"targets    {', '.join(about['targets'])}"] if "targets" in about else []),
         f"model      {kind}",

@@ -1,4 +1,4 @@
-"""Stage split: the folds of the labeled split, and of unlabeled clips of the same groups, into data/folds.parquet."""
+"""Stage split: the folds of the labeled split, and of other clips of the same groups, into data/folds.parquet."""
 
 from mer.clips import read_labels, write_folds
 from mer.clips.folds import LEAST, assign_folds
@@ -15,9 +15,10 @@ def split(params: Params) -> None:
         print(f"split: the corpus' own {own} folds are kept; corpus.folds and corpus.seed decide nothing")
     elif own:
         print(f"split: the corpus' own {own} folds are too few, at least {LEAST} are needed: others are dealt")
-    unlabeled = rows[rows["split"] == "unlabeled"]
-    if kin := int((unlabeled["fold"] >= 0).sum()):
-        print(f"split: {kin} of {len(unlabeled)} unlabeled clips are of labeled groups, and held out with them")
+    for name in ("unlabeled", "test"):
+        others = rows[rows["split"] == name]
+        if kin := int((others["fold"] >= 0).sum()):
+            print(f"split: {kin} of {len(others)} {name} clips are of labeled groups, and held out with them")
     write_folds("data/folds.parquet", rows[rows["fold"] >= 0])
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mer.about import MARK, describe, is_synthetic
+from mer.about import MARK, _lines, describe, is_synthetic
 from mer.params import Params
 from tests.learning.synthetic import CLASSES, make_features
 
@@ -24,6 +24,13 @@ def test_the_score_is_that_of_the_labeled_clips_with_an_interval():
     assert worse["out_of_fold"]["weighted_f1"] == pytest.approx(2 / 3, abs=0.05)
     assert worse["out_of_fold"]["low"] < worse["out_of_fold"]["weighted_f1"] < worse["out_of_fold"]["high"]
     assert worse["clips"] == {"labeled": 45, "unlabeled": 40, "test": 15}
+
+
+def test_that_test_clips_were_learned_from_is_said_where_they_were():
+    assert "transductive" not in told({"self_train": {"rounds": 0, "transductive": True}})
+    about = told({"self_train": {"transductive": True}})
+    assert about["transductive"] is True
+    assert "test, test clips learned from" in "\n".join(_lines(about, ("happy", "sad"), "mrccl"))
 
 
 def test_no_path_of_the_machine_goes_in():

@@ -23,8 +23,8 @@ def assign_folds(rows: pd.DataFrame, folds: int, seed: int) -> NDArray[np.int64]
     """Give every labeled clip a fold: the corpus' own where it has folds, else one that is dealt here.
 
     A group (speaker, source video) is never split over two folds; a clip without a group is a group of its own.
-    Classes with fewer clips than folds are spread as far as they go. Unlabeled clips of a group go where its labeled
-    ones are: who is judged on a speaker that it never saw must not have seen the speaker's other clips either.
+    Classes with fewer clips than folds are spread as far as they go. Unlabeled and test clips of a group go where its
+    labeled ones are: who is judged on a speaker that it never saw must not have seen the speaker's other clips either.
 
     Args:
         rows: clip table rows; `split`, `label` and `group` are read, and `corpus_fold` where it is there.
@@ -32,7 +32,7 @@ def assign_folds(rows: pd.DataFrame, folds: int, seed: int) -> NDArray[np.int64]
         seed: of the shuffle.
 
     Returns:
-        int64 [N], -1 for test clips and for unlabeled ones of no group that has labels.
+        int64 [N], -1 for unlabeled and test clips of no group that has labels.
 
     Raises:
         MerError: there are fewer labeled clips, or fewer groups, than folds; or see `own_folds`.
@@ -64,12 +64,12 @@ def assign_folds(rows: pd.DataFrame, folds: int, seed: int) -> NDArray[np.int64]
 
 
 def _with_kin(rows: pd.DataFrame, folds: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Folds of unlabeled clips, too, where all labeled clips of their group are in one."""
+    """Folds of the other clips, too, where all labeled clips of their group are in one."""
     known = rows.assign(fold=folds)[(folds >= 0) & rows["group"].notna().to_numpy()]
     ends = known.groupby("group")["fold"].agg(["min", "max"])
     fold_of = ends["min"][ends["min"] == ends["max"]]
     kin = rows["group"].map(fold_of).fillna(-1).to_numpy(np.int64)
-    return np.where((rows["split"] == "unlabeled").to_numpy(), kin, folds)
+    return np.where((rows["split"] != "labeled").to_numpy(), kin, folds)
 
 
 def _strata(rows: pd.DataFrame, folds: int) -> NDArray[np.str_]:

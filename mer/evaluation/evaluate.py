@@ -33,7 +33,12 @@ class Evaluation:
 
 
 def evaluate(
-    predictions: pd.DataFrame, clips: ClipTable, test_labels: pd.DataFrame, params: EvaluateParams
+    predictions: pd.DataFrame,
+    clips: ClipTable,
+    test_labels: pd.DataFrame,
+    params: EvaluateParams,
+    *,
+    transductive: bool = False,
 ) -> Evaluation:
     """Score the out-of-fold predictions, and those of the test split as far as its labels are known.
 
@@ -45,6 +50,10 @@ def evaluate(
     support`), without rows where test labels are unknown, and `targets_<part>` (`target, value, estimate`); and
     `calibration` (of the out-of-fold predictions).
 
+    Args:
+        transductive: whether training has learned from the test clips' features: then `transductive_clips` says how
+            many these are, so that their scores are read as such.
+
     Raises:
         MerError: predictions and clips do not belong together.
     """
@@ -52,6 +61,8 @@ def evaluate(
     numbers = scored_targets(predictions, clips, test_labels)
     scores = {part: score(rows["actual"], rows["predicted"], clips.classes) for part, rows in parts.items()}
     metrics: dict[str, Any] = {"confidence_level": params.confidence}
+    if transductive:
+        metrics["transductive_clips"] = int((clips.rows["split"] == "test").sum())
     for part in PARTS:
         found: dict[str, Any] = {}
         if part in parts:

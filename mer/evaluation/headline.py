@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from mer.errors import MerError
 from mer.evaluation.scored import PARTS
@@ -19,7 +20,10 @@ def headline(path: str | Path) -> str:
     try:
         metrics = json.loads(Path(path).read_text(encoding="utf-8"))
         level = metrics["confidence_level"]
-        return "\n".join(line for part in PARTS if part in metrics for line in _lines(part, metrics[part], level))
+        lines = [line for part in PARTS if part in metrics for line in _lines(part, metrics[part], level)]
+        if told := transductive(metrics):
+            lines.append(told)
+        return "\n".join(lines)
     except OSError as error:
         raise MerError(f"{path}: {error.strerror}; run the pipeline first") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -37,6 +41,12 @@ def _lines(part: str, values: dict[str, float], level: float) -> Iterator[str]:
         covered = f"{values[f'{name}_coverage']:.1%} within their predicted intervals"
         about = f"({level * 100:g} % interval, {values[f'{name}_clips']} clips, {covered})"
         yield f"{part.replace('_', ' ')} {name} {', '.join(scores)} {about}"
+
+
+def transductive(metrics: Mapping[str, Any]) -> str:
+    """What is to be said of the test scores where training has learned from these clips' features; else nothing."""
+    clips = metrics.get("transductive_clips", 0)
+    return f"test scores are transductive: features of {clips} test clips were learned from" if clips else ""
 
 
 def targets_in(values: Mapping[str, float]) -> list[str]:

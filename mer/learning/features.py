@@ -42,7 +42,7 @@ class FeatureSet:
     """N clips with one vector a view.
 
     `labels` (int64 [N], index into `classes`) are -1 outside the labeled split, whatever the corpus knows: no other
-    label ever gets in. `folds` (int64 [N]) are -1 for test clips, and for unlabeled ones of no group that has labels.
+    label ever gets in. `folds` (int64 [N]) are those of labeled clips, and of the other clips of their groups; else -1.
     `groups` holds None where the group is unknown. `features` are float32
     [N, D] a view, in the order of their modalities (audio, face, text), not standardised; `present` bool [N] says where
     the view exists. `modality` says whose each view is; one that it leaves out is called as its modality.
@@ -182,7 +182,7 @@ def build_feature_set(
     labeled = (rows["split"] == "labeled").to_numpy()
     index = {name: i for i, name in enumerate(clips.classes)}
     known = rows["label"].map(index).where(labeled).fillna(-1)
-    folds = rows["fold"].where(rows["split"] != "test").fillna(-1)
+    folds = rows["fold"].fillna(-1)
     targets = {
         name: rows[f"{TARGET}{name}"].where(labeled).to_numpy(np.float64, na_value=np.nan) for name in clips.targets
     }

@@ -68,6 +68,8 @@ def cross_fitting(features: FeatureSet) -> CrossFitting:
     return CrossFitting(rows, features.labels[rows], features.folds[rows], soft)
 
 
-def unlabeled_rows(features: FeatureSet, chain: Chain) -> NDArray[np.int64]:
-    """The unlabeled clips that a chain may learn from: none of a group whose labels it never sees."""
-    return np.flatnonzero((features.split == "unlabeled") & ~np.isin(features.folds, chain)).astype(np.int64)
+def unlabeled_rows(features: FeatureSet, chain: Chain, *, transductive: bool) -> NDArray[np.int64]:
+    """The unlabeled clips that a chain may learn from, those of the test split among them where training is
+    `transductive`: none of a group whose labels it never sees."""
+    splits = ["unlabeled", "test"] if transductive else ["unlabeled"]
+    return np.flatnonzero(np.isin(features.split, splits) & ~np.isin(features.folds, chain)).astype(np.int64)

@@ -125,7 +125,8 @@ def prepare(features: FeatureSet, pretrained: Pretrained, params: Params, fit: C
     families = make_families(inputs, views, pretrained.encoders, params, classes)
     discriminants = None
     if rounds and params.model.kind == "mrccl" and GAUSSIAN in params.self_train.families:
-        discriminants = Discriminants(inputs, inputs_of, views, fit, unlabeled_rows(features, BUNDLE), classes)
+        pool = unlabeled_rows(features, BUNDLE, transductive=params.self_train.transductive)
+        discriminants = Discriminants(inputs, inputs_of, views, fit, pool, classes)
     return Run(features, params, fit, floor, families, order, discriminants)
 
 

@@ -63,7 +63,7 @@ def regress(features: FeatureSet, pretrained: Pretrained, params: Params, names:
     rows = target_rows(features, names)
     fit = CrossFitting(rows, np.zeros(len(rows), np.int64), features.folds[rows])
     with deterministic(settings.seed, threads=1):
-        unlabeled = unlabeled_rows(features, BUNDLE)
+        unlabeled = unlabeled_rows(features, BUNDLE, transductive=settings.transductive)
         rounds = settings.rounds if len(unlabeled) and params.model.kind != "logistic" else 0
         run = prepare(features, pretrained, params, fit, tuple(names), rounds)
         states: dict[Chain, State] = {}
@@ -156,7 +156,7 @@ def _combined(run: Run, state: State, chain: Chain, rows: NDArray[np.int64]) -> 
 
 def _targets(run: Run, state: State, chain: Chain) -> Targets | None:
     """What the chain's own combination says of the unlabeled clips that it may learn from, whatever its number."""
-    rows = unlabeled_rows(run.features, chain)
+    rows = unlabeled_rows(run.features, chain, transductive=run.params.self_train.transductive)
     if not len(rows):
         return None
     numbers = _combined(run, state, chain, rows).numpy().astype(np.float32)

@@ -42,7 +42,7 @@ def self_train(features: FeatureSet, pretrained: Pretrained, params: Params) -> 
     params = params.model_copy(update={"model": pretrained.model, "pretrain": pretrained.settings})
     fit = cross_fitting(features)
     with deterministic(params.self_train.seed, threads=1):  # members train on threads of their own
-        unlabeled = unlabeled_rows(features, BUNDLE)
+        unlabeled = unlabeled_rows(features, BUNDLE, transductive=params.self_train.transductive)
         rounds = params.self_train.rounds if len(unlabeled) and params.model.kind != "logistic" else 0
         run = prepare(features, pretrained, params, fit, rounds)
         states: dict[Chain, State] = {}
@@ -115,7 +115,7 @@ def _expected_exponent(expert: str, settings: SelfTrainParams) -> float:
 def _taught(run: Run, state: State, chain: Chain) -> tuple[Targets | None, Linear | None]:
     """What a chain's next members learn of the unlabeled clips, and the Gaussians that it fits to them: both start from
     its own vote, and leave out clips of the groups that it is judged on."""
-    rows = unlabeled_rows(run.features, chain)
+    rows = unlabeled_rows(run.features, chain, transductive=run.params.self_train.transductive)
     voted = vote_of(run, state, chain, rows)
     known = state.vote(state.evidence.logits, state.evidence.present).numpy()
     settings, classes = run.params.self_train, run.features.classes

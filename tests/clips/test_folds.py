@@ -37,13 +37,13 @@ def test_a_group_is_never_split():
         assert len({fold for fold, group in zip(folds, groups, strict=False) if group == speaker}) == 1
 
 
-def test_unlabeled_clips_go_with_the_labeled_ones_of_their_group_and_test_clips_nowhere():
+def test_unlabeled_and_test_clips_go_with_the_labeled_ones_of_their_group():
     rows = table(["sad", "happy"] * 6, ["a", "b", "c"] * 4, unlabeled=0)
     more = table([None] * 5, ["a", "b", "stranger", None, "c"], unlabeled=0)
     more = more.assign(split=["unlabeled"] * 4 + ["test"], clip_id=[f"more{i}" for i in range(5)])
     folds = assign_folds(pd.concat([rows, more], ignore_index=True), 3, seed=0)
     fold_of = dict(zip(rows["group"], folds[:12], strict=True))
-    assert folds[12:].tolist() == [fold_of["a"], fold_of["b"], -1, -1, -1]
+    assert folds[12:].tolist() == [fold_of["a"], fold_of["b"], -1, -1, fold_of["c"]]
 
 
 def test_unlabeled_clips_of_a_group_that_the_corpus_parts_have_no_fold():

@@ -23,6 +23,18 @@ def test_each_part_is_a_line_with_its_interval(make_run, tmp_path):
     assert test.startswith("test weighted-F1 ")
 
 
+def test_that_test_clips_were_learned_from_is_said(make_run, tmp_path):
+    run = make_run()
+    arguments = (run.predictions, run.clips, run.test_labels, EvaluateParams(bootstrap=100))
+    metrics = evaluate(*arguments, transductive=True).metrics
+    (tmp_path / "evaluate.json").write_text(json.dumps(metrics))
+    count = int((run.clips.rows["split"] == "test").sum())
+    *_, told = headline(tmp_path / "evaluate.json").splitlines()
+    assert told == f"test scores are transductive: features of {count} test clips were learned from"
+    assert count > 0
+    assert evaluate(*arguments).metrics == {k: v for k, v in metrics.items() if k != "transductive_clips"}
+
+
 @pytest.mark.parametrize("content", [None, "{", "{}", "[]"])
 def test_what_is_not_an_evaluation_is_named(tmp_path, content):
     if content is not None:

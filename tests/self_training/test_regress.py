@@ -181,6 +181,18 @@ def test_a_number_never_reaches_its_own_prediction():
     assert not before[~fold].equals(after[~fold])
 
 
+def test_transductive_training_learns_from_test_clips():
+    features, _ = with_targets()
+    params = small_params(corpus={"target": "valence"}, self_train={"gate": False, "rounds": 1})
+    pretrained = pretrain(features, params)
+    found = {}
+    for transductive in (False, True):
+        settings = params.self_train.model_copy(update={"transductive": transductive})
+        own = params.model_copy(update={"self_train": settings})
+        found[transductive] = regress(features, pretrained, own, ["valence"]).predictions["t_valence"]
+    assert (found[True] != found[False]).any()
+
+
 def test_clips_may_lack_a_target():
     features, true = with_targets()
     holes = {

@@ -140,6 +140,21 @@ def test_no_chain_learns_from_unlabeled_clips_of_the_speakers_that_it_is_judged_
         assert set(learned.loc[learned["fold"] == fold, "clip_id"]) == set(features.clip_ids[expected])
 
 
+def test_transductive_training_learns_from_test_clips_but_not_of_speakers_that_it_is_judged_on(run):
+    features, _, params, pretrained, result = run
+    test = features.split == "test"
+    places = np.arange(len(features)) % 4
+    features = replace(features, folds=np.where(test & (places < 3), places, features.folds))
+    settings = params.self_train.model_copy(update={"transductive": True})
+    found = self_train(features, pretrained, params.model_copy(update={"self_train": settings}))
+    learned = found.pseudo_labels
+    for fold in (-1, 0, 1, 2, 3):
+        expected = (features.split == "unlabeled") | (test & ((features.folds != fold) | (fold < 0)))
+        assert set(learned.loc[learned["fold"] == fold, "clip_id"]) == set(features.clip_ids[expected])
+    assert (probabilities(found)[test] != probabilities(result)[test]).any()
+    assert (found.predictions["fold"] == result.predictions["fold"]).all()
+
+
 def test_a_saved_bundle_predicts_the_same(run, tmp_path):
     features, _, _, _, result = run
     replace(result.bundle, extra={"audio": {"model": "x"}}).save(tmp_path)

@@ -204,3 +204,9 @@ def test_views_are_ranked_with_what_the_best_pair_adds(results, tmp_path):
     write_report(tmp_path / "index.html", results)
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert all(said in page for said in ("speech", "50.0%", "0.250 to 0.500", "speech + clip together", "+0.062"))
+
+
+def test_scores_of_clips_that_were_learned_from_are_told_as_such(page, results):
+    told = "Test scores are transductive: features of 7 test clips were learned from."
+    assert told in Outline(page(replace(results, metrics=results.metrics | {"transductive_clips": 7}))).text
+    assert "are transductive" not in Outline(page(results)).text
