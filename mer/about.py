@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mer.clips.tables import TRANSDUCTIVE
 from mer.errors import MerError
 from mer.evaluation.target_metrics import mean_absolute_error, moments, pearson
 from mer.params import EvaluateParams, FaceParams, ImportParams, Params, origin
@@ -43,8 +44,8 @@ def describe(params: Params, features: FeatureSet, predictions: pd.DataFrame) ->
         "views": {name: _origin(params, name) for name in features.views},
         "speech_recognition": _named(params.transcribe.asr),
     }
-    if params.self_train.transductive and params.self_train.rounds:
-        about["transductive"] = True
+    if learned_from := predictions.attrs.get(TRANSDUCTIVE):
+        about[TRANSDUCTIVE] = learned_from
     # With the defaults: how many resamples evaluation draws must not make a stage train again.
     if features.classes:
         about["out_of_fold"] = _score(features, predictions, EvaluateParams())
@@ -93,9 +94,10 @@ def _lines(about: Mapping[str, Any], classes: tuple[str, ...], kind: str) -> lis
     counts = ", ".join(f"{count} {split}" for split, count in clips.items() if count)
     made = " (synthetic: made by a program)" if about["synthetic"] else ""
     recogniser = about["speech_recognition"]
+    transductive = "; self-training learned from those of test, too" if about.get(TRANSDUCTIVE) else ""
     return [
         f"corpus     {about['corpus']}, layout {about['layout']}{made}",
-        f"clips      {counts}{groups}{', test clips learned from' * about.get('transductive', False)}",
+        f"clips      {counts}{groups}{transductive}",
         *([f"classes    {', '.join(classes)}"] if classes else []),
         *([f"targets    {', '.join(about['targets'])}"] if "targets" in about else []),
         f"model      {kind}",

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mer.clips.tables import TRANSDUCTIVE
 from mer.errors import MerError
 from mer.evaluation.cross_corpus import judge, judged_clips
 from mer.extraction.elsewhere import decoded, encoded, frames_of, tolerant
@@ -67,6 +68,8 @@ def evaluate_elsewhere(
     nothing = int((~np.stack(list(present.values())).any(axis=0)).sum())
     if nothing:
         scores["nothing_to_go_by"] = nothing
+    if bundle.extra.get("about", {}).get(TRANSDUCTIVE):
+        scores[TRANSDUCTIVE] = bundle.extra["about"][TRANSDUCTIVE]
     table = rows[["clip_id", "group", "actual"]].assign(
         **{f"p_{name}": probabilities[:, c] for c, name in enumerate(bundle.classes)},
         predicted=None if chosen is None else np.array(bundle.classes, object)[chosen],

@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from mer.prediction.timeline import Utterance
 
 TIMELINE_ONLY = {"window": "cuts a film into a timeline", "smooth": "smooths a timeline"}
+"""Options that go with --timeline alone, and why."""
 CLIPS_ONLY = {
     "transcript": "says nothing of a film's utterances",
-    "faces": "`all` is what it takes",
+    "faces": "tells of the faces of clips",
     "workers": "shares clips among processes, and a film is read by one",
 }
+"""Options that --timeline goes without, and why."""
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""
 
@@ -59,13 +61,14 @@ def predict(
         float | None, typer.Option(help="With --timeline: cut into windows of so many seconds instead")
     ] = None,
     smooth: Annotated[
-        float, typer.Option(min=0, max=3600, help="Seconds over which a timeline is smoothed; 0 smooths nothing")
+        float,
+        typer.Option(min=0, max=3600, help="With --timeline: seconds to smooth it over; 0 smooths nothing"),
     ] = 5.0,
     faces: Annotated[
         str | None, typer.Option(help="`all`: a row for every face of a clip, with boxes, times and who speaks")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON a file")] = False,
-    workers: Annotated[int, typer.Option(min=0, max=1024, help="Processes; 0 means one a core")] = 0,
+    workers: Annotated[int, typer.Option(min=0, max=1024, help="Processes that share clips; 0 means one a core")] = 0,
     weights: Annotated[
         list[str] | None,
         typer.Option(help="Where encoders lie now: the name of a view, detector= or asr=, and a path; repeatable"),

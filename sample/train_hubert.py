@@ -17,6 +17,7 @@ from sklearn.cluster import MiniBatchKMeans
 from threadpoolctl import threadpool_limits
 from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 
+from mer.compute.local import cores
 from mer.hubert_adaptation.masked_prediction import MaskedPrediction, train_masked_prediction
 from mer.hubert_adaptation.mfcc import mfcc_with_deltas
 from mer.hubert_adaptation.scores import EpochScores
@@ -49,7 +50,7 @@ def train_hubert(params: HubertParams, waveforms: list[NDArray[np.float32]]) -> 
 
 def label_with_units(waveforms: list[NDArray[np.float32]], params: HubertParams) -> list[Utterance]:
     """Number the k-means cluster of each 20 ms frame's MFCC."""
-    with ThreadPoolExecutor() as pool:  # NumPy lets go of the interpreter
+    with threadpool_limits(THREADS), ThreadPoolExecutor(cores()) as pool:  # NumPy lets go of the interpreter
         features = [rows[::2] for rows in pool.map(mfcc_with_deltas, waveforms)]  # 10 ms -> HuBERT's 20 ms
     kmeans = MiniBatchKMeans(params.units, batch_size=10_000, n_init=3, max_no_improvement=20, random_state=params.seed)
     with threadpool_limits(THREADS):
@@ -85,7 +86,7 @@ def tiny_config(params: HubertParams) -> HubertConfig:
 def read_speech(corpus: Path) -> list[NDArray[np.float32]]:
     """Sound tracks of all clips in the order of their names, without the silent ones."""
     files = sorted(corpus.glob("video-*/*.mp4"), key=lambda file: file.name)
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         return [waveform for waveform in pool.map(read_audio, files) if waveform.any()]
 
 

@@ -15,8 +15,7 @@ from mer.running.stage import run, write_curve, write_json
 def main(params: Params) -> None:
     predictions = pd.read_parquet("data/predictions.parquet")
     clips, test_labels = read_labels("data/labels.parquet"), read_test_labels("data/test_labels.parquet")
-    transductive = params.self_train.transductive and params.self_train.rounds > 0
-    evaluation = evaluate(predictions, clips, test_labels, params.evaluate, transductive=transductive)
+    evaluation = evaluate(predictions, clips, test_labels, params.evaluate)
     write_json("metrics/evaluate.json", evaluation.metrics)
     write_plots(evaluation, "metrics/plots")
     evaluated_clips(predictions, clips, test_labels).to_parquet("data/evaluated.parquet", index=False)

@@ -18,7 +18,7 @@ def split(params: Params) -> None:
     for name in ("unlabeled", "test"):
         others = rows[rows["split"] == name]
         if kin := int((others["fold"] >= 0).sum()):
-            print(f"split: {kin} of {len(others)} {name} clips are of labeled groups, and held out with them")
+            print(f"split: {kin} of {len(others)} {name} clips are of labeled groups, and in their folds")
     write_folds("data/folds.parquet", rows[rows["fold"] >= 0])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -166,3 +167,13 @@ def test_chance_is_what_shuffled_predictions_get_on_average():
     actual, predicted = (pd.Series(rng.choice(list("abc"), 400, p=p)) for p in ([0.6, 0.3, 0.1], [0.2, 0.3, 0.5]))
     shuffled = [f1_score(actual, rng.permutation(predicted), average="weighted") for _ in range(200)]
     assert chance(actual, predicted, ("a", "b", "c")) == pytest.approx(np.mean(shuffled), abs=0.01)
+
+
+def test_a_bundle_that_learned_from_test_clips_says_so(bundle, alike, tmp_path):
+    copied = shutil.copytree(bundle, tmp_path / "bundle")
+    about = json.loads((copied / "bundle.json").read_text(encoding="utf-8"))
+    about["extra"].setdefault("about", {})["transductive_clips"] = 7
+    (copied / "bundle.json").write_text(json.dumps(about), encoding="utf-8")
+    told = "the bundle learned from the features of 7 test clips of its own corpus: scores of these are transductive"
+    assert told in call(copied, alike, *MAPPED).stdout
+    assert told not in call(bundle, alike, *MAPPED).stdout

@@ -1,4 +1,5 @@
-"""Folds of the labeled split: stratified by label or, without one, by target; whole groups where they are known."""
+"""Folds of the labeled split: stratified by label or, without one, by target; whole groups where they are known, with
+their clips of other splits."""
 
 from __future__ import annotations
 

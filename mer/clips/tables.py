@@ -56,7 +56,9 @@ TARGET, SOFT = "target_", "soft_"
 TEST_LABELS = pa.schema([ID, pa.field("label", pa.string(), nullable=False)])
 """Beside them the columns of targets and soft labels, as in the table of labels; `label` may then be null."""
 FOLDS = pa.schema([ID, pa.field("fold", pa.int32(), nullable=False)])
-"""A row for each clip of the labeled split."""
+"""A row for each clip of the labeled split, and for the other clips of its groups."""
+TRANSDUCTIVE = "transductive_clips"
+"""In the `attrs` of a table of predictions, and of metrics: how many test clips self-training learned from, if any."""
 
 
 LONGEST_CLASS = 200
@@ -69,7 +71,7 @@ class ClipTable:
 
     `rows` has `clip_id, split, label, group`; where they were asked for, `fold`, `path` and `transcript`; and where the
     corpus has them `corpus_fold`, `target_<name>` and `soft_<class>` (see `LABELS`). `label` and these are set for
-    the labeled split only, `fold` for unlabeled clips of its groups, too. Labels of the test split live in a table of
+    the labeled split only, `fold` for the other clips of its groups, too. Labels of the test split live in a table of
     their own, which only evaluation reads.
     """
 
@@ -193,7 +195,7 @@ def write_folds(path: str | Path, rows: pd.DataFrame) -> None:
 
 
 def read_folds(path: str | Path) -> pd.DataFrame:
-    """Columns `clip_id, fold`: the labeled split, and unlabeled clips of its groups."""
+    """Columns `clip_id, fold`: the labeled split, and the other clips of its groups."""
     return _read(path, FOLDS, "a table of folds").to_pandas()
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from mer.clips import ClipTable
+from mer.clips.tables import TRANSDUCTIVE
 from mer.evaluation.bootstrap import Interval, paired_bootstrap
 from mer.evaluation.scored import scored_clips
 from mer.params import EvaluateParams
@@ -19,7 +20,8 @@ FEWEST_GROUPS = 6
 @dataclass(frozen=True)
 class Comparison:
     """Difference in weighted-F1 on the same clips; `part` is `out_of_fold` or `test`, `runs` how many A and B have,
-    `groups` how many groups were resampled (None: the clips were)."""
+    `groups` how many groups were resampled (None: the clips were). `transductive` tells of A and B whether
+    self-training learned from the features of these clips."""
 
     part: str
     difference: Interval
@@ -27,6 +29,7 @@ class Comparison:
     clips: int
     runs: tuple[int, int] = (1, 1)
     groups: int | None = None
+    transductive: tuple[bool, bool] = (False, False)
 
     def __str__(self) -> str:
         value, low, high = self.difference.value, self.difference.low, self.difference.high
@@ -41,6 +44,9 @@ class Comparison:
         how = f"{self.confidence * 100:g} % paired bootstrap, {self.clips} clips"
         if self.runs != (1, 1):
             how += f", {self.runs[0]} and {self.runs[1]} runs"
+        if any(self.transductive):
+            who = " and ".join(name for name, does in zip("AB", self.transductive, strict=True) if does)
+            verdict += f"; {who} learned from these clips' features (transductive)"
         return f"{self.part.replace('_', ' ')}: B - A = {value:+.3f} [{low:+.3f}, {high:+.3f}] ({how}): {verdict}"
 
 
@@ -63,10 +69,12 @@ def compare(
         MerError: a table does not belong to these clips.
     """
     parts_a, parts_b = ([scored_clips(table, clips, test_labels) for table in runs] for runs in (runs_a, runs_b))
-    return [
+    found = [
         _compare(part, [run[part] for run in parts_a], [run[part] for run in parts_b], clips.classes, params)
         for part in parts_a[0]
     ]
+    of_a, of_b = (any(table.attrs.get(TRANSDUCTIVE) for table in runs) for runs in (runs_a, runs_b))
+    return [replace(one, transductive=(of_a, of_b)) if one.part == "test" else one for one in found]
 
 
 def _compare(

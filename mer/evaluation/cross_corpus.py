@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mer.clips.tables import TARGET, targets_of
+from mer.clips.tables import TARGET, TRANSDUCTIVE, targets_of
 from mer.errors import MerError
 from mer.evaluation.bootstrap import Interval, bootstrap_interval
 from mer.evaluation.calibration import calibration_bins, expected_calibration_error
@@ -206,6 +206,9 @@ def told(found: Mapping[str, Any]) -> Iterator[str]:
     for name in targets_in(found):
         scores = ", ".join(f"{key.upper()} {_interval(found, f'{name}_{key}')}" for key in ("mae", "pearson", "ccc"))
         yield f"{name} {scores} ({found[f'{name}_clips']} clips, {found[f'{name}_coverage']:.1%} within intervals)"
+    if TRANSDUCTIVE in found:
+        its_own = f"{found[TRANSDUCTIVE]} test clips of its own corpus"
+        yield f"the bundle learned from the features of {its_own}: scores of these are transductive"
     for label, count in found.get("dropped", {}).items():
         yield f"left out: {count} clips labeled '{label}'"
 

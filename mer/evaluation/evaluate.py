@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from mer.clips import ClipTable
+from mer.clips.tables import TRANSDUCTIVE
 from mer.evaluation.bootstrap import bootstrap_interval, bootstrap_sums, percentile_interval
 from mer.evaluation.calibration import calibration_bins, expected_calibration_error
 from mer.evaluation.metrics import ClassScores, Scores, score
@@ -33,12 +34,7 @@ class Evaluation:
 
 
 def evaluate(
-    predictions: pd.DataFrame,
-    clips: ClipTable,
-    test_labels: pd.DataFrame,
-    params: EvaluateParams,
-    *,
-    transductive: bool = False,
+    predictions: pd.DataFrame, clips: ClipTable, test_labels: pd.DataFrame, params: EvaluateParams
 ) -> Evaluation:
     """Score the out-of-fold predictions, and those of the test split as far as its labels are known.
 
@@ -48,11 +44,8 @@ def evaluate(
     Intervals are resampled by group where the corpus knows groups. The plots are, for `out_of_fold` and `test`,
     `confusion_<part>` (`actual, predicted`: one row a clip) and `per_class_<part>` (`class, precision, recall, f1,
     support`), without rows where test labels are unknown, and `targets_<part>` (`target, value, estimate`); and
-    `calibration` (of the out-of-fold predictions).
-
-    Args:
-        transductive: whether training has learned from the test clips' features: then `transductive_clips` says how
-            many these are, so that their scores are read as such.
+    `calibration` (of the out-of-fold predictions). Metrics say, too, how many test clips self-training learned from,
+    if any (`transductive_clips`).
 
     Raises:
         MerError: predictions and clips do not belong together.
@@ -61,8 +54,8 @@ def evaluate(
     numbers = scored_targets(predictions, clips, test_labels)
     scores = {part: score(rows["actual"], rows["predicted"], clips.classes) for part, rows in parts.items()}
     metrics: dict[str, Any] = {"confidence_level": params.confidence}
-    if transductive:
-        metrics["transductive_clips"] = int((clips.rows["split"] == "test").sum())
+    if learned_from := predictions.attrs.get(TRANSDUCTIVE):
+        metrics[TRANSDUCTIVE] = learned_from
     for part in PARTS:
         found: dict[str, Any] = {}
         if part in parts:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from mer.clips.tables import TRANSDUCTIVE
 from mer.errors import MerError
 from mer.evaluation.scored import PARTS
 
@@ -44,9 +45,9 @@ def _lines(part: str, values: dict[str, float], level: float) -> Iterator[str]:
 
 
 def transductive(metrics: Mapping[str, Any]) -> str:
-    """What is to be said of the test scores where training has learned from these clips' features; else nothing."""
-    clips = metrics.get("transductive_clips", 0)
-    return f"test scores are transductive: features of {clips} test clips were learned from" if clips else ""
+    """What is to be said beside scores where self-training learned from test clips' features; else nothing."""
+    clips = metrics.get(TRANSDUCTIVE)
+    return f"self-training learned from the features of {clips} test clips (transductive)" if clips else ""
 
 
 def targets_in(values: Mapping[str, float]) -> list[str]:

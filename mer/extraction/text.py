@@ -35,8 +35,6 @@ def extract_text(name: str, texts: Mapping[str, str], params: TextParams, comput
         fitted = out.with_name(f"{name}.{FITTED}")
         TfidfTextEncoder.fit([texts[clip_id] for clip_id in read_fitted(place.data)], params).save(fitted)
         load = partial(TfidfTextEncoder.load, fitted)
-        # Here: other processes take longer to start than most corpora to encode.
-        compute = compute.model_copy(update={"engine": "local", "workers": 1})
     else:
         fitted = None
         load = partial(load_text_encoder, params)
@@ -60,6 +58,8 @@ def encode_texts(
     def contents(clip_ids: Sequence[str]) -> Iterator[tuple[str, str]]:
         return ((clip_id, texts[clip_id]) for clip_id in clip_ids)
 
+    if params.encoder == "tfidf":  # here: other processes take longer to start than most corpora to encode
+        compute = compute.model_copy(update={"engine": "local", "workers": 1})
     worker: EncoderWorker[str, str] = EncoderWorker(load, str)
     return write_features(
         View(name, params, load()),

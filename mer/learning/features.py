@@ -168,7 +168,7 @@ def build_feature_set(
     """Join the clip table with the utterance tables of its views.
 
     Args:
-        clips: folds and labels are read from its labeled split only.
+        clips: labels are read from its labeled split only.
         tables: view -> utterance table in the clip table's order.
         modality: whose each view is; None where views are called as their modalities.
 

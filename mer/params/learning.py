@@ -128,8 +128,8 @@ class SelfTrainParams(Section):
     views: Literal["all", "auto"] | tuple[str, ...] = "all"
     """Which views the experts look at: all; those that out-of-fold evidence keeps (auto); or a list of names."""
     transductive: bool = False
-    """Learn from clips of the test split as from unlabeled ones: their features, never a label. Scores on them then say
-    nothing of clips that training did not have; out-of-fold ones do."""
+    """Learn from clips of the test split as from unlabeled ones: their features, never a label. Standardising and
+    pretraining see the features of all clips either way."""
     gate: bool = True
     """Leave a round out where clips that its models never saw are predicted worse for it; of numbers, where they are
     not predicted better."""

@@ -81,7 +81,7 @@ class Discriminants:
         width = columns(next(iter(inputs.values())).take(pool[:1]), views.all).shape[1]
         most = min(RANKS[-1], width)
         self.spaces = {number: principal_components(own, views, pool, most) for number, own in inputs.items()}
-        most = max(1, *(space.basis.shape[1] for space in self.spaces.values()))
+        most = max(1, min(space.basis.shape[1] for space in self.spaces.values()))
         self.ranks = (*(rank for rank in RANKS if rank <= most / 1.5), most)
 
     @property

@@ -34,7 +34,7 @@ class SelfTrained:
     before any round of self-training. `pseudo_labels`:
     clip_id, fold (the outer fold whose members learned it, -1 for the bundle's), round, label, confidence, weight.
     `curve`: fold, seed, step, loss. `rounds`: a row an outer fold and round: how it scores on the clips that decide,
-    whether it was kept, and how many unlabeled clips its members learned from. `experts`: a row an outer fold and
+    whether it was kept, and how many clips without a label its members learned from. `experts`: a row an outer fold and
     expert, with its calibration, its voting weight and its own score on those clips. `votes`: a row a clip and expert,
     by the chain that predicts the clip: clip_id, expert, weight, p_<class>... `history`: what every round gave as
     pseudo-labels, kept or not: the columns of `pseudo_labels`, and `kept`. `standardised`: how clips are; None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 import torch
 
+from mer.clips.tables import TRANSDUCTIVE
 from mer.errors import MerError
 from mer.learning.features import FeatureSet
 from mer.params import Params
@@ -59,8 +61,19 @@ def train(features: FeatureSet, pretrained: Pretrained, params: Params) -> Train
     if of_numbers is None:
         nothing = pd.DataFrame(columns=TARGET_ROUNDS)
         ways = _ways(of_classes, None)
-        return Trained(of_classes, of_classes.bundle, of_classes.predictions, of_classes.experts, nothing, ways)
-    return _joined(of_classes, of_numbers)
+        trained = Trained(of_classes, of_classes.bundle, of_classes.predictions, of_classes.experts, nothing, ways)
+    else:
+        trained = _joined(of_classes, of_numbers)
+    if clips := _test_clips_learned_from(features, params, [of_classes.rounds, trained.target_rounds]):
+        trained.predictions.attrs[TRANSDUCTIVE] = clips
+    return trained
+
+
+def _test_clips_learned_from(features: FeatureSet, params: Params, rounds: Sequence[pd.DataFrame]) -> int:
+    """How many the bundle's experts learned from: those of the first round learn from labels alone."""
+    later = pd.concat([table[["fold", "round", "kept"]] for table in rounds if len(table)])
+    kept = later["kept"].astype(bool) & (later["round"] > 0) & (later["fold"] == -1)
+    return int((features.split == "test").sum()) if params.self_train.transductive and kept.any() else 0
 
 
 def _joined(of_classes: SelfTrained, of_numbers: Regressed) -> Trained:
@@ -91,7 +104,7 @@ def _without_classes(features: FeatureSet, estimator: Estimator, pretrained: Pre
     none = pd.Series([None] * len(features), dtype="str")
     predictions = pd.DataFrame(
         {"clip_id": features.clip_ids, "split": features.split, "label": none, "predicted": none}
-    ).assign(fold=features.folds)
+    ).assign(fold=np.where(features.split == "labeled", features.folds, -1))
     return SelfTrained(
         bundle,
         predictions,

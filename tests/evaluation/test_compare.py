@@ -50,6 +50,15 @@ def test_the_line_says_what_was_measured_and_how():
     )
 
 
+def test_scores_of_clips_that_a_side_learned_from_are_told_as_such(make_run):
+    run = make_run()
+    learned = run.predictions.copy()
+    learned.attrs["transductive_clips"] = 7
+    (out_of_fold, test) = compare([run.predictions], [learned], run.clips, run.test_labels, PARAMS)
+    assert str(test).endswith("no evidence of a difference; B learned from these clips' features (transductive)")
+    assert "transductive" not in str(out_of_fold)
+
+
 @pytest.mark.parametrize(("groups", "verdict"), [(1, "1 group: too few to tell"), (5, "5 groups: too few to tell")])
 def test_few_speakers_prove_nothing(make_run, groups, verdict):
     run = make_run()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pandas as pd
 import pytest
 
 from mer.errors import MerError
@@ -25,14 +26,16 @@ def test_each_part_is_a_line_with_its_interval(make_run, tmp_path):
 
 def test_that_test_clips_were_learned_from_is_said(make_run, tmp_path):
     run = make_run()
-    arguments = (run.predictions, run.clips, run.test_labels, EvaluateParams(bootstrap=100))
-    metrics = evaluate(*arguments, transductive=True).metrics
+    arguments = (run.clips, run.test_labels, EvaluateParams(bootstrap=100))
+    before = evaluate(run.predictions, *arguments).metrics
+    run.predictions.attrs["transductive_clips"] = 7
+    run.predictions.to_parquet(tmp_path / "predictions.parquet")  # files keep it
+    metrics = evaluate(pd.read_parquet(tmp_path / "predictions.parquet"), *arguments).metrics
     (tmp_path / "evaluate.json").write_text(json.dumps(metrics))
-    count = int((run.clips.rows["split"] == "test").sum())
-    *_, told = headline(tmp_path / "evaluate.json").splitlines()
-    assert told == f"test scores are transductive: features of {count} test clips were learned from"
-    assert count > 0
-    assert evaluate(*arguments).metrics == {k: v for k, v in metrics.items() if k != "transductive_clips"}
+    *lines, told = headline(tmp_path / "evaluate.json").splitlines()
+    assert told == "self-training learned from the features of 7 test clips (transductive)"
+    (tmp_path / "evaluate.json").write_text(json.dumps(before))
+    assert headline(tmp_path / "evaluate.json").splitlines() == lines
 
 
 @pytest.mark.parametrize("content", [None, "{", "{}", "[]"])

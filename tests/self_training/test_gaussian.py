@@ -121,6 +121,16 @@ def test_ranks_are_no_more_than_the_clips_and_their_columns_allow():
     assert (hidden.ranks, flat.ranks) == ((15, 30), (1,))
 
 
+def test_ranks_are_those_that_every_way_to_see_the_clips_has_components_for():
+    x = np.random.default_rng(0).normal(size=(ALL, 200))
+    views, rows = Views({"hubert": 200}, {"hubert": "audio"}), np.arange(LABELED)
+    fit = CrossFitting(rows, rows % 2, rows % 3)
+    flat = x @ np.diag(np.arange(200) < 20)
+    own = {0: inputs_of(x), 1: inputs_of(flat)}
+    fitted = Discriminants(own, {(): 0, (1,): 1}, views, fit, np.arange(LABELED, ALL), 2)
+    assert fitted.ranks == (20,)
+
+
 def test_evidence_of_chains_that_standardise_otherwise_is_theirs(monkeypatch):
     """The bundle standardises over the corpus, those that decide for it within guessed speakers: each on its own."""
     features, _ = make_features(120, 200, 50, folds=5, noise=4)

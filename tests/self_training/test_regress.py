@@ -163,12 +163,24 @@ def test_targets_alone_make_a_bundle_without_classes(tmp_path):
     assert trained.predictions["t_valence"].notna().all()
 
 
-def test_a_number_never_reaches_its_own_prediction():
-    features, _ = with_targets(labeled=45)
-    params = small_params(corpus={"target": ["valence", "arousal"]}, model={"normalise": ["corpus", "guessed"]})
+def with_kin(features):
+    """Two in three test clips are of groups that have labels."""
+    places = np.arange(len(features))
+    kin = (features.split == "test") & (places % 3 > 0)
+    return replace(features, folds=np.where(kin, places % (features.folds.max() + 1), features.folds))
+
+
+@pytest.mark.parametrize("transductive", [False, True])
+def test_a_number_never_reaches_its_own_prediction(transductive):
+    features = with_kin(with_targets(labeled=45)[0])
+    params = small_params(
+        corpus={"target": ["valence", "arousal"]},
+        model={"normalise": ["corpus", "guessed"]},
+        self_train={"transductive": transductive, "rounds": 1, "gate": False},
+    )
     pretrained = pretrain(features, params)
     before = regress(features, pretrained, params, ["valence", "arousal"]).predictions
-    fold = features.folds == 1
+    fold = (features.folds == 1) & (features.split == "labeled")
     changed = features.targets | {
         "valence": np.where(
             fold,
@@ -181,16 +193,24 @@ def test_a_number_never_reaches_its_own_prediction():
     assert not before[~fold].equals(after[~fold])
 
 
-def test_transductive_training_learns_from_test_clips():
-    features, _ = with_targets()
+@pytest.mark.parametrize("classes", [True, False])
+def test_transductive_training_says_of_how_many_test_clips_it_learned(classes):
+    features = with_kin(with_targets(classes=classes)[0])
+    test = features.split == "test"
     params = small_params(corpus={"target": "valence"}, self_train={"gate": False, "rounds": 1})
     pretrained = pretrain(features, params)
     found = {}
-    for transductive in (False, True):
-        settings = params.self_train.model_copy(update={"transductive": transductive})
-        own = params.model_copy(update={"self_train": settings})
-        found[transductive] = regress(features, pretrained, own, ["valence"]).predictions["t_valence"]
-    assert (found[True] != found[False]).any()
+    for name, changed in {
+        "no": {},
+        "yes": {"transductive": True},
+        "without rounds": {"transductive": True, "rounds": 0},
+    }.items():
+        settings = params.self_train.model_copy(update=changed)
+        found[name] = train(features, pretrained, params.model_copy(update={"self_train": settings})).predictions
+        assert (found[name]["fold"][test] == -1).all()
+    assert found["yes"].attrs == {"transductive_clips": test.sum()}
+    assert found["no"].attrs == found["without rounds"].attrs == {}
+    assert (found["yes"]["t_valence"] != found["no"]["t_valence"])[test].any()
 
 
 def test_clips_may_lack_a_target():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from mer.evaluation.headline import transductive
 from mer.evaluation.report import sections, targets
 from mer.evaluation.report.explored import as_json, picture_blocks
 from mer.evaluation.report.markup import Markup, element, embedded, join
@@ -77,4 +78,6 @@ def _of_classes(run: RunResults) -> Iterator[Markup]:
 def _corpus_line(run: RunResults) -> str:
     counts = run.clips.rows["split"].value_counts()
     splits = ", ".join(f"{counts[name]:,} {name}" for name in ("labeled", "unlabeled", "test") if name in counts)
-    return f"Corpus {run.params.corpus.root} ({run.params.corpus.layout}): {splits} clips."
+    told = transductive(run.metrics)
+    more = f" {told[0].upper()}{told[1:]}." if told else ""
+    return f"Corpus {run.params.corpus.root} ({run.params.corpus.layout}): {splits} clips.{more}"

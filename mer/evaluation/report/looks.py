@@ -30,7 +30,9 @@ PEAKS = 120
 BUDGET = 20 * 2**20
 """Characters of all pictures of a page, in base64."""
 TOGETHER = 64
-"""Clips that are read, and looked at, at once."""
+"""Clips whose crops are read at once."""
+LOOKED_AT = 8
+"""Clips whose media are held and looked at at once: those of a long clip are tens of megabytes."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def _looks(media: Media, data: Path, clip_ids: Sequence[str]) -> Iterator[tuple[
     crops = _CropReader(data, clip_ids)
     records = media.records(clip_ids, ["frames", "audio", "duration"])
     with ThreadPoolExecutor(cores()) as pool:  # OpenCV and NumPy let go of the interpreter
-        while some := list(islice(records, TOGETHER)):
+        while some := list(islice(records, LOOKED_AT)):
             made = pool.map(look_at, some, [crops.of(record.clip_id) for record in some], repeat(size))
             yield from zip([record.clip_id for record in some], made, strict=True)
     if crops.lacking:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 
-from mer.evaluation.headline import transductive
 from mer.evaluation.report.changes import Changes
 from mer.evaluation.report.charts import confusion_heat_map, interval_bar, line_chart, reliability_diagram
 from mer.evaluation.report.explored import Explored
@@ -34,8 +33,6 @@ def headline(metrics: Mapping[str, Any], plots: Mapping[str, pd.DataFrame]) -> M
         f"The band is the {level * 100:g} % bootstrap interval, the mark what always naming the most frequent class "
         "would score. Out of fold: every labeled clip is judged by models that did not train on it."
     )
-    if told := transductive(metrics):
-        note += f" {told[0].upper()}{told[1:]}."
     return section("Weighted-F1", element("div", *cards, class_="grid"), note=note)
 
 
@@ -142,7 +139,7 @@ def curves(tables: Mapping[str, pd.DataFrame]) -> Markup:
 
 
 def pseudo_labels(rounds: pd.DataFrame, labels: pd.DataFrame, classes: Sequence[str]) -> Markup:
-    """How many unlabeled clips each round gave to each fold's students, and which classes they ended up in."""
+    """How many clips without a label each round gave to each fold's students, and which classes they ended up in."""
     title = "Pseudo-labels"
     if labels.empty:
         return section(title, note="No unlabeled clip was given a pseudo-label.")

@@ -207,6 +207,6 @@ def test_views_are_ranked_with_what_the_best_pair_adds(results, tmp_path):
 
 
 def test_scores_of_clips_that_were_learned_from_are_told_as_such(page, results):
-    told = "Test scores are transductive: features of 7 test clips were learned from."
+    told = "Self-training learned from the features of 7 test clips (transductive)."
     assert told in Outline(page(replace(results, metrics=results.metrics | {"transductive_clips": 7}))).text
-    assert "are transductive" not in Outline(page(results)).text
+    assert "(transductive)" not in Outline(page(results)).text
