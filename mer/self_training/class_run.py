@@ -101,10 +101,12 @@ class Run:
         found = [one.gaussians[BUNDLE] for one in rounds if one.gaussians]
         return {rank: own.one(p) for own in found for p, rank in enumerate(self.discriminants.ranks)}
 
-    def presence(self, rounds: Sequence[Round], rows: NDArray[np.int64], choice: Choice) -> Tensor:
-        """Which clips each expert sees something of, bool [E, n]."""
-        present = self.floor.inputs[choice.inputs].present[rows].cpu()
-        return expert_presence(present, (places for _, places in self._parts(rounds)))
+    def presence(self, rounds: Sequence[Round], chain: Chain, rows: NDArray[np.int64], choice: Choice) -> Tensor:
+        """Which clips each of a chain's experts sees something of, bool [E, n]."""
+        numbers, floor = (choice.inputs, self.floor.inputs_of[chain]), len(self.floor.parts) if self.linear else 0
+        of_floor, own = (self.floor.inputs[number].present[rows].cpu() for number in numbers)
+        parts = [places for _, places in self._parts(rounds)]
+        return torch.cat([expert_presence(of_floor, parts[:floor]), expert_presence(own, parts[floor:])])
 
 
 def prepare(features: FeatureSet, pretrained: Pretrained, params: Params, fit: CrossFitting, rounds: int) -> Run:
@@ -137,7 +139,7 @@ def vote_of(run: Run, state: State, chain: Chain, rows: NDArray[np.int64]) -> Vo
     parts = [Voted(nothing[0].astype(np.float32), np.zeros(0, np.float32), nothing)]
     for start in range(0, len(rows), ROWS):
         part = rows[start : start + ROWS]
-        logits, present = run.logits(state.rounds, chain, part, choice), run.presence(state.rounds, part, choice)
+        logits, present = run.logits(state.rounds, chain, part, choice), run.presence(state.rounds, chain, part, choice)
         voted, calibrated = state.vote(logits, present), state.vote.calibrated(logits)
         same = calibrated.argmax(dim=-1) == voted.argmax(dim=-1)  # [E, n]
         weight = state.vote.weights[:, None] * present

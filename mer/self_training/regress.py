@@ -104,12 +104,13 @@ def _decide(run: Run, rounds: tuple[Round, ...], chain: Chain, before: State | N
     strengths, deciding = run.chosen_strengths(chain), run.fit.deciding(chain)
     places = np.concatenate([np.zeros(0, np.int64), *(at for _, at in deciding)])
     names = run.experts(rounds)
-    parts = [torch.zeros(len(names), 0, len(run.names))]
+    parts, there = [torch.zeros(len(names), 0, len(run.names))], [torch.zeros(len(names), 0, dtype=torch.bool)]
     for one, at in deciding:
+        there.append(run.presence(rounds, one, run.inputs_of[chain], run.fit.rows[at]))
         of = run.scale(one)  # another chain's scale: brought to this one's
         predicted = run.predicted(rounds, one, run.fit.rows[at], run.inputs_of[chain], strengths).double().numpy()
         parts.append(torch.from_numpy(scale.standardised(predicted * of.deviation + of.mean)).float())
-    evidence, present = torch.cat(parts, dim=1), run.presence(rounds, run.inputs_of[chain], run.fit.rows[places])
+    evidence, present = torch.cat(parts, dim=1), torch.cat(there, dim=1)
     values = scale.standardised(run.values[places])
     stack = decide_stack(
         evidence,
@@ -150,7 +151,7 @@ def _combined(run: Run, state: State, chain: Chain, rows: NDArray[np.int64]) -> 
     for start in range(0, len(rows), ROWS):
         part = rows[start : start + ROWS]
         predicted = run.predicted(state.rounds, chain, part, number, strengths)
-        parts.append(state.stack(predicted, run.presence(state.rounds, number, part)))
+        parts.append(state.stack(predicted, run.presence(state.rounds, chain, number, part)))
     return torch.cat(parts)
 
 

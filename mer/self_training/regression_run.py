@@ -159,9 +159,11 @@ class Run:
                 found.append(mean_outputs(taught.of(chain).logits(seen)).cpu())
         return torch.cat(found)
 
-    def presence(self, rounds: Sequence[Round], number: int, rows: NDArray[np.int64]) -> Tensor:
-        """Which clips each expert sees something of, bool [E, n]."""
-        return expert_presence(self.inputs[number].present[rows].cpu(), (places for _, places in self.parts(rounds)))
+    def presence(self, rounds: Sequence[Round], chain: Chain, number: int, rows: NDArray[np.int64]) -> Tensor:
+        """Which clips each of a chain's experts sees something of, bool [E, n]; `number` is of the floor's inputs."""
+        of_floor, own = (self.inputs[at].present[rows].cpu() for at in (number, self.inputs_of[chain]))
+        parts, floor = [places for _, places in self.parts(rounds)], len(self.blocks) if self.linear else 0
+        return torch.cat([expert_presence(of_floor, parts[:floor]), expert_presence(own, parts[floor:])])
 
 
 def prepare(

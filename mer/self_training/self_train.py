@@ -70,10 +70,11 @@ def _evidence(run: Run, rounds: Sequence[Round], chain: Chain) -> Evidence:
     """Predictions of every fold that the chain learns from, by the chain that left it out as well."""
     deciding, choice = run.fit.deciding(chain), run.floor.choice(chain)
     logits = [run.logits(rounds, one, run.fit.rows[places], choice) for one, places in deciding]
+    present = [run.presence(rounds, one, run.fit.rows[places], choice) for one, places in deciding]
     places = np.concatenate([np.zeros(0, np.int64), *(places for _, places in deciding)])
     nothing = torch.zeros(len(run.experts(rounds)), 0, len(run.features.classes))
-    joined = torch.cat([nothing, *logits], dim=1)
-    return Evidence(joined, run.presence(rounds, run.fit.rows[places], choice), run.fit.labels[places])
+    there = torch.cat([nothing[..., 0].bool(), *present], dim=1)
+    return Evidence(torch.cat([nothing, *logits], dim=1), there, run.fit.labels[places])
 
 
 def _decide(run: Run, rounds: tuple[Round, ...], chain: Chain, before: State | None) -> State:

@@ -10,6 +10,7 @@ from mer.errors import MerError
 from mer.pretraining.pretrain import load_pretrained, pretrain
 from mer.self_training.bundle_reading import load_bundle
 from mer.self_training.self_train import self_train
+from mer.self_training.voting import decide_vote
 from tests.golden import golden
 
 GOLDEN = "7f7b5b043b9c8ed2"
@@ -75,6 +76,29 @@ def test_a_view_that_only_misleads_is_left_out_where_the_evidence_says_so():
     bundle = self_train(features, pretrain(features, params), params).bundle
     assert "wrong" not in bundle.looks_at
     assert set(bundle.looks_at) == {"audio", "face", "text"}
+
+
+def test_evidence_of_a_chain_that_looks_at_fewer_views_is_of_these(monkeypatch):
+    features, _ = make_features(folds=4, absent=0.0)
+    params = small_params(self_train={"rounds": 0})
+    found = {}
+
+    def subsets(labeled, way_of, views, *others):
+        return {chain: (0,) if chain == (0,) else tuple(views.all) for chain in way_of}  # chain 0 hears, and no more
+
+    def decide(logits, labels, present, *others):
+        found.setdefault("present", present)  # the bundle's comes first
+        return decide_vote(logits, labels, present, *others)
+
+    monkeypatch.setattr("mer.self_training.class_run.choose_subsets", subsets)
+    monkeypatch.setattr("mer.self_training.self_train.decide_vote", decide)
+    experts = self_train(features, pretrain(features, params), params).experts
+    names = list(experts.loc[experts["fold"] == -1, "expert"])
+    first = int(((features.folds == 0) & (features.labels >= 0)).sum())  # the evidence is in the folds' order
+    for name, present in zip(names, found["present"], strict=True):
+        blind = name in ("linear face", "linear text", "mrccl face", "mrccl text")
+        assert present[:first].all() != blind
+        assert present[first:].all()
 
 
 def test_views_may_be_named_and_the_others_do_not_count(run):
