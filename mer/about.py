@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mer.clips.tables import TRANSDUCTIVE
 from mer.errors import MerError
 from mer.evaluation.target_metrics import mean_absolute_error, moments, pearson
 from mer.params import EvaluateParams, FaceParams, ImportParams, Params, origin
@@ -34,6 +33,8 @@ def describe(params: Params, features: FeatureSet, predictions: pd.DataFrame) ->
     Args:
         predictions: of the labeled clips out of fold, rows as in `features`.
     """
+    from mer.clips.tables import TRANSDUCTIVE  # here: who only loads a bundle waits for no tables
+
     root = Path(params.corpus.root)
     about: dict[str, Any] = {
         "corpus": root.name if root.is_absolute() else params.corpus.root,
@@ -89,6 +90,8 @@ def tell(folder: str | Path) -> str:
 
 
 def _lines(about: Mapping[str, Any], classes: tuple[str, ...], kind: str) -> list[str]:
+    from mer.clips.tables import TRANSDUCTIVE
+
     clips = about["clips"]
     groups = f", {about['groups']} groups" if about["groups"] else ""
     counts = ", ".join(f"{count} {split}" for split, count in clips.items() if count)
