@@ -86,21 +86,22 @@ def cell_table(frame: pd.DataFrame, method: str = "mrccl") -> str:
 
 
 def margin_table(frame: pd.DataFrame, method: str = "mrccl") -> str:
-    """Per cell, `method` minus the best of the others (by their means), and self-training minus labels only."""
+    """Per cell, `method` minus the other that it is least ahead of, over the draws that both have, and self-training
+    minus labels only."""
     table = pivoted(frame)
     others = [name for name in ("logistic regression", "attention", "labels only") if name in table]
     if method not in table or not others:
         return ""
     rows, best_few, gains = [], [], []
     for cell, part in table.groupby(level=CELL):
-        part = part.dropna(subset=[method, *others])
-        if not len(part):
+        ahead = part[others].rsub(part[method], axis=0)  # paired; no number where one was not run
+        if ahead.isna().all().any():
             continue
-        best = part[others].mean().idxmax()
-        margin = (part[method] - part[best]).to_numpy()
+        best = ahead.mean().idxmin()
+        margin = ahead[best].dropna().to_numpy()
         row = [*map(str, cell), str(best), interval_text(margin)]
         if "labels only" in part:
-            gain = (part[method] - part["labels only"]).to_numpy()
+            gain = ahead["labels only"].dropna().to_numpy()
             gains.append((cell[0], gain.mean()))
             row.append(interval_text(gain))
         if float(str(cell[-1])) <= 0.1:
