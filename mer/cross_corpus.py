@@ -68,8 +68,8 @@ def evaluate_elsewhere(
     nothing = int((~np.stack(list(present.values())).any(axis=0)).sum())
     if nothing:
         scores["nothing_to_go_by"] = nothing
-    if bundle.extra.get("about", {}).get(TRANSDUCTIVE):
-        scores[TRANSDUCTIVE] = bundle.extra["about"][TRANSDUCTIVE]
+    if learned_from := bundle.extra.get("about", {}).get(TRANSDUCTIVE):
+        scores[TRANSDUCTIVE] = learned_from
     table = rows[["clip_id", "group", "actual"]].assign(
         **{f"p_{name}": probabilities[:, c] for c, name in enumerate(bundle.classes)},
         predicted=None if chosen is None else np.array(bundle.classes, object)[chosen],

@@ -17,13 +17,13 @@ from mer.learning.features import FeatureSet
 from mer.params import Params
 from mer.pretraining.pretrain import Pretrained
 from mer.self_training.chains import BUNDLE, Chain, CrossFitting, unlabeled_rows
-from mer.self_training.ensemble import Family, Round, expert_parts, make_families
+from mer.self_training.ensemble import Family, Round, expert_parts, make_families, presence_of
 from mer.self_training.floor import Choice, Floor, choose_standardisations
 from mer.self_training.gaussian import Discriminants
 from mer.self_training.linear import Linear
 from mer.self_training.subsets import Subset, choose_subsets
 from mer.self_training.votes import Voted, joined
-from mer.self_training.voting import GAUSSIAN, Vote, expert_presence
+from mer.self_training.voting import GAUSSIAN, Vote
 
 FEW_FOLDS = 6
 """With more folds than these the largest chains standardise in the first way: to let them choose would cost too many
@@ -103,10 +103,9 @@ class Run:
 
     def presence(self, rounds: Sequence[Round], chain: Chain, rows: NDArray[np.int64], choice: Choice) -> Tensor:
         """Which clips each of a chain's experts sees something of, bool [E, n]."""
-        numbers, floor = (choice.inputs, self.floor.inputs_of[chain]), len(self.floor.parts) if self.linear else 0
-        of_floor, own = (self.floor.inputs[number].present[rows].cpu() for number in numbers)
-        parts = [places for _, places in self._parts(rounds)]
-        return torch.cat([expert_presence(of_floor, parts[:floor]), expert_presence(own, parts[floor:])])
+        inputs, floor = self.floor.inputs, len(self.floor.parts) if self.linear else 0
+        own = inputs[self.floor.inputs_of[chain]]
+        return presence_of(self._parts(rounds), floor, inputs[choice.inputs], own, rows)
 
 
 def prepare(features: FeatureSet, pretrained: Pretrained, params: Params, fit: CrossFitting, rounds: int) -> Run:

@@ -21,7 +21,7 @@ from mer.self_training.chains import Chain, CrossFitting
 from mer.self_training.classifier import heads_of, make_classifier
 from mer.self_training.linear import Linear
 from mer.self_training.members import Members, train_members
-from mer.self_training.voting import GAUSSIAN, STUDENTS
+from mer.self_training.voting import GAUSSIAN, STUDENTS, expert_presence
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,22 @@ def expert_parts(linear: Parts, rounds: Iterable[int], families: Sequence[Family
             name = f"{family.name}{STUDENTS * bool(number)}"
             parts += [(f"{name} {head}", places) for head, places in family.heads.items()]
     return parts
+
+
+def presence_of(
+    parts: Sequence[tuple[str, Sequence[int]]], floor: int, of_floor: Inputs, own: Inputs, rows: NDArray[np.int64]
+) -> Tensor:
+    """Which clips each of a chain's experts sees something of, bool [E, n].
+
+    Args:
+        parts: see `expert_parts`.
+        floor: how many of the experts are the floor's, which comes first.
+        of_floor, own: all clips as the floor sees them here, and as the chain's other experts do.
+        rows: int64 [n], the clips.
+    """
+    places = [places for _, places in parts]
+    first, others = (inputs.present[rows].cpu() for inputs in (of_floor, own))
+    return torch.cat([expert_presence(first, places[:floor]), expert_presence(others, places[floor:])])
 
 
 def make_families(

@@ -19,7 +19,7 @@ from mer.model.views import Views
 from mer.params import Params
 from mer.pretraining.pretrain import Pretrained
 from mer.self_training.chains import Chain, CrossFitting
-from mer.self_training.ensemble import Family, expert_parts, make_families
+from mer.self_training.ensemble import Family, expert_parts, make_families, presence_of
 from mer.self_training.estimator import Scale, fit_scale, mean_outputs, ridge_parts
 from mer.self_training.floor import columns, shared_scale
 from mer.self_training.gains import best_by_groups, scores_of, units_of
@@ -28,7 +28,6 @@ from mer.self_training.ridge import SAFE, STRENGTHS, Ridge, fit_ridge
 from mer.self_training.stacking import Stack
 from mer.self_training.subsets import Subset, named_views
 from mer.self_training.target_views import Sight
-from mer.self_training.voting import expert_presence
 
 
 @dataclass(frozen=True)
@@ -161,9 +160,8 @@ class Run:
 
     def presence(self, rounds: Sequence[Round], chain: Chain, number: int, rows: NDArray[np.int64]) -> Tensor:
         """Which clips each of a chain's experts sees something of, bool [E, n]; `number` is of the floor's inputs."""
-        of_floor, own = (self.inputs[at].present[rows].cpu() for at in (number, self.inputs_of[chain]))
-        parts, floor = [places for _, places in self.parts(rounds)], len(self.blocks) if self.linear else 0
-        return torch.cat([expert_presence(of_floor, parts[:floor]), expert_presence(own, parts[floor:])])
+        floor, own = len(self.blocks) if self.linear else 0, self.inputs[self.inputs_of[chain]]
+        return presence_of(self.parts(rounds), floor, self.inputs[number], own, rows)
 
 
 def prepare(
