@@ -37,6 +37,6 @@ class MachineError(ClipError):
     transient = True
 
 
-def first_few(names: Sequence[str], most: int = 3) -> str:
-    """The first names, and dots where there are more."""
-    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+def first_few(names: Sequence[str]) -> str:
+    """The first three names, and dots where there are more."""
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

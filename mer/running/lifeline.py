@@ -11,7 +11,7 @@ import os
 import select
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
@@ -30,9 +30,9 @@ POLL_SECONDS = 0.5
 """Between two looks at the parent, where the kernel cannot tell of its end."""
 
 
-def end_with(pids: Sequence[int], end: Callable[[], object] = lambda: os._exit(1)) -> None:
-    """Call `end`, in a thread, as soon as one of the processes has ended; at once if one is gone already."""
-    threading.Thread(target=_watch, args=(list(pids), end), name="mer-lifeline", daemon=True).start()
+def end_with(pids: Sequence[int]) -> None:
+    """End this process as soon as one of the processes has ended; at once if one is gone already."""
+    threading.Thread(target=_watch, args=(list(pids),), name="mer-lifeline", daemon=True).start()
 
 
 def end_with_parent(parent: int) -> None:
@@ -45,7 +45,7 @@ def end_with_parent(parent: int) -> None:
     end_with([parent])
 
 
-def _watch(pids: list[int], end: Callable[[], object]) -> None:
+def _watch(pids: list[int]) -> None:
     handles: list[int] = []
     try:
         poll = select.poll()
@@ -61,7 +61,7 @@ def _watch(pids: list[int], end: Callable[[], object]) -> None:
     finally:
         for handle in handles:
             os.close(handle)
-    end()
+    os._exit(1)
 
 
 def _alive(pid: int) -> bool:

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
+from mer.pages.waveform import peaks
+
 if TYPE_CHECKING:
     from mer.encoders.asr.transcript import Word
     from mer.prediction.answer import Targets
@@ -154,15 +156,6 @@ def display_name(name: str) -> str:
     return kept if kept.strip(". ") else "clip"
 
 
-def peaks(waveform: NDArray[np.float32], count: int = PEAKS) -> bytes:
-    """The waveform's outline; see `Pictures`."""
-    if not len(waveform):
-        return b""
-    edges = np.minimum(np.linspace(0, len(waveform), count + 1).astype(int)[:-1], len(waveform) - 1)
-    loudest = np.maximum.reduceat(np.abs(waveform), edges)
-    return (255 * np.sqrt(np.clip(loudest, 0, 1))).round().astype(np.uint8).tobytes()
-
-
 def _part(one: Utterance) -> Part:
     return Part(
         start=round(one.start, 3),
@@ -193,7 +186,9 @@ def _pictures(found: Predicted) -> Pictures:
         image = cv2.imdecode(np.frombuffer(middle, np.uint8), cv2.IMREAD_COLOR)
         assert image is not None, "frames of a record are JPEGs of our own"
         frame = _jpeg(np.asarray(image, np.uint8), FRAME)
-    return Pictures(frame=frame, faces=crops, peaks=base64.b64encode(peaks(found.record.waveform())).decode("ascii"))
+    return Pictures(
+        frame=frame, faces=crops, peaks=base64.b64encode(peaks(found.record.waveform(), PEAKS)).decode("ascii")
+    )
 
 
 def _jpeg(image: NDArray[np.uint8] | cv2.typing.MatLike, width: int) -> str:

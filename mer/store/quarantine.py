@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 import pyarrow as pa
@@ -15,7 +14,6 @@ import pyarrow.parquet as pq
 
 from mer.errors import MerError
 
-Kind = Literal["failed", "partial"]
 NULLABLE = ("sha256",)
 SCHEMA = pa.schema(
     [

@@ -17,7 +17,6 @@ VERSION = 6
 """Of the binary format; it has not changed since CTranslate2 2.0 (2021)."""
 KINDS = (np.dtype("<f4"), np.dtype("i1"), np.dtype("<i2"), np.dtype("<i4"), np.dtype("<f2"), np.dtype("<u2"))
 """The number that stands for each type in the file; the last one holds bfloat16's bits."""
-BFLOAT16 = 5
 LONGEST_NAME = 4096
 
 

@@ -18,6 +18,7 @@ from mer.encoders.face.crops import SCHEMA as CROPS
 from mer.errors import MerError
 from mer.extraction.media import Media, open_media
 from mer.media.record import MediaRecord
+from mer.pages.waveform import peaks
 from mer.params import Params
 from mer.store.cache import ShardCache
 from mer.store.location import cache_root
@@ -113,7 +114,7 @@ def look_at(record: MediaRecord, crops: Sequence[bytes], size: Size) -> Look:
     return Look(
         _webp(_scaled(middle, size.frame), size.quality) if middle else b"",
         strip(crops, size) if crops else b"",
-        peaks(record.waveform()),
+        peaks(record.waveform(), PEAKS),
         record.duration,
     )
 
@@ -123,15 +124,6 @@ def strip(crops: Sequence[bytes], size: Size) -> bytes:
     places = np.unique(np.linspace(0, len(crops) - 1, min(size.crops, len(crops))).round().astype(int))
     side = (size.crop, size.crop)
     return _webp(np.hstack([cv2.resize(_image(crops[at]), side, interpolation=cv2.INTER_AREA) for at in places]), 70)
-
-
-def peaks(waveform: NDArray[np.float32], count: int = PEAKS) -> bytes:
-    """The waveform's outline in `count` columns; see `Look`."""
-    if not len(waveform):
-        return b""
-    edges = np.linspace(0, len(waveform), count + 1).astype(int)[:-1]
-    loudest = np.maximum.reduceat(np.abs(waveform), np.minimum(edges, len(waveform) - 1))
-    return (255 * np.sqrt(np.clip(loudest, 0, 1))).round().astype(np.uint8).tobytes()
 
 
 def _scaled(jpeg: bytes, width: int) -> NDArray[np.uint8]:
