@@ -41,11 +41,11 @@ def test_an_empty_file_is_all_defaults(load):
         ("corpus: {layout: mer2042}", "'corpus.layout': Input should be 'folder', 'mer2023'"),
         (
             "corpus: {labels: clips.csv}",
-            "'corpus': labels is for the layouts folder, mertools and mmsa alone, and layout is mer2024",
+            "corpus.labels is for the layouts folder, mertools and mmsa alone, and layout is mer2024",
         ),
         (
             "corpus: {layout: meld, test: test1}",
-            "'corpus': test is for the layouts mer2023 and mertools alone, and layout is meld",
+            "corpus.test is for the layouts mer2023 and mertools alone, and layout is meld",
         ),
         ("corpus: {classes: [sad, sad]}", "'corpus.classes': class names must be distinct and not empty (got"),
         ("corpus: {classes: [sad]}", "'corpus.classes': Tuple should have at least 2 items"),
@@ -66,6 +66,17 @@ def test_an_empty_file_is_all_defaults(load):
         ("corpus: {encoding: base64}", "'corpus.encoding': no encoding 'base64' is known"),
         ("corpus: sample", "'corpus': a mapping of keys is needed (got 'sample')"),
         ("evaluate: {confidence: 95}", "'evaluate.confidence': Input should be less than 1 (got 95)"),
+        ("model: {normalise: [group, group]}", "model.normalise must name at least one way, each once"),
+        ("robustness: {snr: [3, 3]}", "robustness.snr must name each value once"),
+        (
+            "self_train: {posthoc_adjustment: 1.5}",
+            "'self_train.posthoc_adjustment': Input should be less than or equal to 1; or Input should be "
+            "'weighted_f1' (got 1.5)",
+        ),
+        (
+            "views: {audio: {layers: [1, x]}}",
+            "'views.audio.layers': Input should be 'all' (got [1, 'x']); 'views.audio.layers.1': Input",
+        ),
         ("- corpus", "'the file': a mapping of keys is needed"),
         ("corpus: {", "not valid YAML"),
     ],

@@ -7,6 +7,7 @@ module checks a parameter. Sections hold plain values only; nothing here reads d
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -27,9 +28,10 @@ from mer.params.extraction import (
     TranscribeParams,
 )
 from mer.params.learning import EvaluateParams, ModelParams, PretrainParams, SelfTrainParams
-from mer.params.limits import faults, shown
+from mer.params.limits import faults
+from mer.params.messages import lines_of
 from mer.params.robustness import RobustnessParams
-from mer.params.views import KINDS, EncoderParams, ViewParams, Views, default_views, moved, of_modality, origin
+from mer.params.views import EncoderParams, ViewParams, Views, default_views, moved, of_modality, origin
 
 __all__ = [
     "MODALITIES",
@@ -115,22 +117,8 @@ def parse_params(values: Any, *, source: str = "params") -> Params:
     try:
         params = Params.model_validate(values)
     except ValidationError as error:
-        raise MerError(f"{source}: " + "; ".join(map(_one_fault, error.errors()[:MOST_FAULTS]))) from None
+        raise MerError(f"{source}: " + "; ".join(islice(lines_of(error), MOST_FAULTS))) from None
     beyond = list(faults(params))
     if beyond:
         raise MerError(f"{source}: " + "; ".join(beyond[:MOST_FAULTS]))
     return params
-
-
-def _one_fault(fault: Any) -> str:
-    parts = [str(part)[:80] for part in fault["loc"] if part != "[key]"]
-    if parts[:1] == ["views"] and len(parts) > 2 and parts[2] in KINDS:
-        del parts[2]  # which kind of view was tried
-    key = ".".join(parts) or "the file"
-    if fault["type"] == "value_error" and key in ("views", "the file"):
-        return f"{fault['msg'].removeprefix('Value error, ')}"
-    if fault["type"] == "extra_forbidden":
-        return f"unknown key '{key}'"
-    if fault["type"] == "model_type":
-        return f"'{key}': a mapping of keys is needed (got {shown(fault['input'])})"
-    return f"'{key}': {fault['msg'].removeprefix('Value error, ')} (got {shown(fault['input'])})"
