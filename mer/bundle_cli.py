@@ -8,13 +8,11 @@ from typing import Annotated
 
 import typer
 
+from mer.predict_cli import Weights, weights_of
+
 app = typer.Typer(help="Pack, unpack, tell of and export a trained bundle.", no_args_is_help=True)
 
 BUNDLE = Path("data/models/bundle")
-Weights = Annotated[
-    list[str] | None,
-    typer.Option(help="Where encoders lie now: the name of a view, detector= or asr=, and a path; repeatable"),
-]
 
 
 @app.command()
@@ -27,7 +25,6 @@ def pack(
     weights: Weights = None,
 ) -> None:
     """Write a bundle to one file, without the big weights of its encoders unless they are asked for."""
-    from mer.predict_cli import weights_of
     from mer.prediction.packing import pack
 
     taken = pack(bundle, out, with_encoders=with_encoders, weights=weights_of(weights))

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from mer.errors import MerError
+from mer.predict_cli import Weights
 from mer.running.console import speaks_unicode
 
 
@@ -28,10 +29,7 @@ def evaluate(
     target: Annotated[
         list[str] | None, typer.Option(help="A target of the bundle that the corpus has as well; repeatable")
     ] = None,
-    weights: Annotated[
-        list[str] | None,
-        typer.Option(help="Where encoders lie now: audio=, face=, detector=, text= or asr= and a path; repeatable"),
-    ] = None,
+    weights: Weights = None,
     out: Annotated[Path | None, typer.Option(help="Write the predictions to this Parquet file")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object")] = False,
 ) -> None:

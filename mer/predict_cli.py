@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from mer.prediction.source import Source
     from mer.prediction.timeline import Utterance
 
+Weights = Annotated[
+    list[str] | None,
+    typer.Option(help="Where encoders lie now: the name of a view, detector= or asr=, and a path; repeatable"),
+]
+"""The option of every command that encodes clips; read by `weights_of`."""
+
 TIMELINE_ONLY = {"window": "cuts a film into a timeline", "smooth": "smooths a timeline"}
 """Options that go with --timeline alone, and why."""
 CLIPS_ONLY = {
@@ -69,10 +75,7 @@ def predict(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON a file")] = False,
     workers: Annotated[int, typer.Option(min=0, max=1024, help="Processes that share clips; 0 means one a core")] = 0,
-    weights: Annotated[
-        list[str] | None,
-        typer.Option(help="Where encoders lie now: the name of a view, detector= or asr=, and a path; repeatable"),
-    ] = None,
+    weights: Weights = None,
 ) -> None:
     """Predict the emotion of new clips with a trained bundle."""
     _check_options(context, timeline=timeline, faces=faces)

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from mer.errors import MerError
+from mer.predict_cli import Weights, weights_of
 
 TOKEN = "MER_TOKEN"  # noqa: S105  (a name, no secret)
 
@@ -28,10 +29,7 @@ def serve(
     queue: Annotated[int, typer.Option(help="Clips that may wait")] = 16,
     per_client: Annotated[int, typer.Option(help="Clips of one address at a time")] = 16,
     upload_seconds: Annotated[float, typer.Option(help="Longest upload")] = 120.0,
-    weights: Annotated[
-        list[str] | None,
-        typer.Option(help="Where encoders lie now: audio=, face=, detector=, text= or asr= and a path; repeatable"),
-    ] = None,
+    weights: Weights = None,
 ) -> None:
     """Serve a bundle: a page to drop or record a clip, and a JSON API."""
     try:
@@ -40,7 +38,6 @@ def serve(
     except ImportError as error:
         raise MerError(f"{error.name} is not installed: pip install 'mer[serve]'") from None
     from mer import load_bundle
-    from mer.predict_cli import weights_of
     from mer.serve.gate import is_local
     from mer.serve.limits import Limits
     from mer.serve.listen import listen
