@@ -160,6 +160,8 @@ def main() -> None:
     parser.add_argument("--write", type=Path, metavar="FILE", help="put the tables between a document's markers")
     parser.add_argument("--table", action="store_true", help="print the tables and stop")
     arguments = parser.parse_args()
+    if arguments.set and arguments.out == parser.get_default("out"):
+        parser.error("--set asks for --out: the lines of other parameters must not mix with those of the defaults")
     results = Results(arguments.out, KEYS)
     if not arguments.table:
         tasks = make_tasks(arguments, results)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
@@ -33,18 +35,7 @@ METHODS: dict[str, Overrides] = {
     "without pretraining": {"pretrain": {"epochs": 0}},
     "without the gate": {"self_train": {"gate": False}},
     "pseudo-labels over thresholds": {"self_train": {"targets": "precision"}},
-    "as published": {
-        "pretrain": {"learn_temperature": True},
-        "self_train": {
-            "targets": "published",
-            "voting": "published",
-            "calibrate": False,
-            "gate": False,
-            "noisy": False,
-            "encoder_learning_rate": 0.0,
-            "posthoc_adjustment": 0.0,
-        },
-    },
+    "as published": yaml.safe_load(Path("presets/paper.yaml").read_text(encoding="utf-8")),
 }
 """The default, what it is to be compared with, and the default without one part each."""
 
