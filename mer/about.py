@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mer.learning.features import FeatureSet
+    from mer.self_training.bundle import Bundle
 
 KEY = "about"
 EMBEDDED = "sample/corpus"
@@ -81,7 +82,7 @@ def tell(folder: str | Path) -> str:
     bundle = load_bundle(folder)
     about = bundle.extra.get(KEY)
     try:
-        lines = _lines(dict(about or {}), bundle.classes, bundle.model.kind)
+        lines = _lines(dict(about or {}), bundle)
     except (KeyError, TypeError, ValueError, AttributeError):
         raise MerError(
             f"{folder}: does not say what it learned from: an earlier version saved it; train it again"
@@ -89,7 +90,7 @@ def tell(folder: str | Path) -> str:
     return "\n".join(lines)
 
 
-def _lines(about: Mapping[str, Any], classes: tuple[str, ...], kind: str) -> list[str]:
+def _lines(about: Mapping[str, Any], bundle: Bundle) -> list[str]:
     from mer.clips.tables import TRANSDUCTIVE
 
     clips = about["clips"]
@@ -101,14 +102,26 @@ def _lines(about: Mapping[str, Any], classes: tuple[str, ...], kind: str) -> lis
     return [
         f"corpus     {about['corpus']}, layout {about['layout']}{made}",
         f"clips      {counts}{groups}{transductive}",
-        *([f"classes    {', '.join(classes)}"] if classes else []),
+        *([f"classes    {', '.join(bundle.classes)}"] if bundle.classes else []),
         *([f"targets    {', '.join(about['targets'])}"] if "targets" in about else []),
-        f"model      {kind}",
-        *(f"{what:10} clips standardised {ways}" for what, ways in about.get("standardised", {}).items()),
+        f"model      {bundle.model.kind}",
+        *(f"{'normalise':10} {ways}{_for(what, about)}" for what, ways in about.get("standardised", {}).items()),
+        *([f"{'choice':10} {choice_of(bundle)}"] if bundle.classes else []),
         *(f"{name:10} {of}" for name, of in about["views"].items()),
         *([f"{'asr':10} {recogniser}"] if recogniser else []),
         *_scores(about),
     ]
+
+
+def _for(what: str, about: Mapping[str, Any]) -> str:
+    """Which targets a line is about, where there are several."""
+    return f" (for {what})" if len(about["standardised"]) > 1 else ""
+
+
+def choice_of(bundle: Bundle) -> str:
+    """Which class is chosen, of a clip's probabilities."""
+    adjustment = float(bundle.vote.adjustment)
+    return f"the class with the highest p / share^{adjustment:g}" if adjustment else "the most probable class"
 
 
 def _scores(about: Mapping[str, Any]) -> Iterator[str]:

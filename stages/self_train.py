@@ -1,6 +1,6 @@
 """Stage self_train: out-of-fold predictions of classes and targets, pseudo-labels, and the bundle for `mer predict`."""
 
-from mer.about import describe
+from mer.about import choice_of, describe
 from mer.learning.features import read_labeled_features
 from mer.params import Params
 from mer.pretraining.pretrain import load_pretrained
@@ -17,6 +17,8 @@ def main(params: Params) -> None:
     about["standardised"] = {what: str(ways) for what, ways in trained.standardised.items()}
     for what, ways in about["standardised"].items():
         print(f"self_train: for {what}, clips are standardised {ways}", flush=True)
+    if trained.bundle.classes:
+        print(f"self_train: chosen is {choice_of(trained.bundle)}", flush=True)
     save_bundle("data/models/bundle", trained.bundle, params, about=about)
     trained.predictions.to_parquet("data/predictions.parquet", index=False)
     of_classes = trained.of_classes

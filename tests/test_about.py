@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from mer.about import MARK, _lines, describe, is_synthetic
-from mer.params import Params
+from mer.params import ModelParams, Params
 from tests.learning.synthetic import CLASSES, make_features
 
 
@@ -32,7 +35,10 @@ def test_that_test_clips_were_learned_from_is_said_where_they_were():
     assert "transductive" not in str(told({}))
     about = told({}, transductive_clips=15)
     assert about["transductive_clips"] == 15
-    clips = _lines(about, ("happy", "sad"), "mrccl")[1]
+    bundle = SimpleNamespace(
+        classes=("happy", "sad"), model=ModelParams(), vote=SimpleNamespace(adjustment=torch.ones(1))
+    )
+    clips = _lines(about, bundle)[1]
     assert clips.endswith("15 test; self-training learned from those of test, too")
 
 

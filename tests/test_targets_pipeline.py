@@ -107,8 +107,9 @@ def test_the_page_and_the_bundle_tell_of_it(run):
     assert ("<h2>Confusion</h2>" in page) == run
     told = CliRunner().invoke(app, ["show", "--bundle"]).output
     assert "targets    valence" in told
-    assert "targets    clips standardised over the corpus\n" in told
-    assert ("classes    clips standardised over the corpus\n" in told) == run
+    assert f"normalise  over the corpus{' (for targets)' * run}\n" in told
+    assert ("normalise  over the corpus (for classes)\n" in told) == run
+    assert ("choice     the " in told) == run
     assert "out of fold valence MAE" in told
 
 

@@ -105,7 +105,7 @@ class PretrainParams(Section):
     noise: Literal["gaussian", "impulse"] = "gaussian"
     """What noisy copies are mixed with, here and in self-training."""
     schedule: Literal["linear", "scaled_linear", "squared_cosine", "sigmoid"] = "linear"
-    """How beta grows over the noise steps."""
+    """How beta grows over the noise steps; squared_cosine has betas of its own."""
     noise_steps: Count = 100
     """Steps of the schedule; each clip's step is drawn anew every time."""
     beta_start: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.001
@@ -197,10 +197,11 @@ class SelfTrainParams(Section):
     """Share of clips whose target is to lie within the interval that is predicted with it."""
     calibrate: bool = True
     """Fit how sure each expert, and the vote, may be on clips that they never saw; else they vote as they are."""
-    posthoc_adjustment: Fraction = 0.5
+    posthoc_adjustment: Fraction | Literal["weighted_f1"] = "weighted_f1"
     """Post-hoc logit adjustment (Menon et al. 2021): the class that is chosen has the highest p / share^this, with the
     shares that calibration believes. 0 takes the most probable one, best for accuracy; 1 the one that is likelier than
-    usual, best for balanced accuracy; weighted-F1 lies between. Probabilities stay as they are."""
+    usual, best for balanced accuracy; weighted_f1 the exponent between that expects the highest weighted-F1 of the
+    clips that decide and the unlabeled ones. Self-training's own Gaussians go by .5 then."""
     modality_dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Share of a batch's modalities that training hides from members, so that they can do without; never all of a
     clip."""

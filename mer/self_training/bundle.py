@@ -132,8 +132,8 @@ class Bundle:
 
     def choose(self, probabilities: NDArray[np.float32]) -> NDArray[np.int64]:
         """The class of each clip, int64 [N], from its probabilities [N, C]: the most probable one, but for what
-        `self_train.posthoc_adjustment` takes of the classes' shares."""
-        return np.asarray(self.vote.choose(torch.from_numpy(probabilities)).numpy(), np.int64)
+        `self_train.posthoc_adjustment` asks for."""
+        return np.asarray(self.vote.choose(torch.tensor(probabilities)).numpy(), np.int64)
 
     def estimate(
         self,

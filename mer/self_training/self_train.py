@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from mer.learning.determinism import deterministic
 from mer.learning.features import FeatureSet
@@ -18,13 +19,23 @@ from mer.pretraining.pretrain import Pretrained
 from mer.self_training.batches import Targets
 from mer.self_training.calibration import log_likelihood, log_shares
 from mer.self_training.chains import BUNDLE, Chain, cross_fitting, unlabeled_rows
+from mer.self_training.choosing import best_exponent, drawn_clips
 from mer.self_training.class_run import Evidence, Run, State, prepare, vote_of
 from mer.self_training.ensemble import Round, train_round
 from mer.self_training.floor import FLOOR
 from mer.self_training.linear import Linear
 from mer.self_training.results import SelfTrained, gather_results, learned_rows, weighted_f1
 from mer.self_training.targets import class_thresholds, make_targets
-from mer.self_training.voting import GAUSSIAN, STUDENTS, convincing, decide_vote, gain, prior_weights
+from mer.self_training.voting import (
+    GAUSSIAN,
+    STUDENTS,
+    Vote,
+    choice_exponent,
+    convincing,
+    decide_vote,
+    gain,
+    prior_weights,
+)
 
 
 def self_train(features: FeatureSet, pretrained: Pretrained, params: Params) -> SelfTrained:
@@ -87,6 +98,8 @@ def _decide(run: Run, rounds: tuple[Round, ...], chain: Chain, before: State | N
     weights = prior_weights(names, settings)
     vote = decide_vote(evidence.logits, evidence.labels, evidence.present, prior, expected, weights, settings)
     voted = vote(evidence.logits, evidence.present)
+    if settings.posthoc_adjustment == "weighted_f1" and len(chain) <= 1:  # of those that predict
+        vote = replace(vote, adjustment=_adjustment(run, rounds, chain, vote, voted))
     scores = log_likelihood(voted.clamp(min=1e-9).log(), evidence.labels)
     note = {
         "fold": chain[0] if chain else -1,
@@ -102,6 +115,18 @@ def _decide(run: Run, rounds: tuple[Round, ...], chain: Chain, before: State | N
     kept = not (settings.gate and against)
     notes = [*before.notes, {**note, "kept": kept}]
     return State(rounds, vote, scores, evidence, notes) if kept else replace(before, notes=notes)
+
+
+def _adjustment(run: Run, rounds: Sequence[Round], chain: Chain, vote: Vote, voted: Tensor) -> Tensor:
+    """The exponent [1] of the choice that expects the highest weighted-F1 of the clips that decide, `voted` [n, C], and
+    the unlabeled ones together."""
+    unlabeled = unlabeled_rows(run.features, chain, transductive=run.params.self_train.transductive)
+    places = drawn_clips(len(voted) + len(unlabeled), run.params.self_train.seed)
+    rows = unlabeled[places[places >= len(voted)] - len(voted)]
+    choice = run.floor.choice(chain)
+    of_unlabeled = vote(run.logits(rounds, chain, rows, choice), run.presence(rounds, chain, rows, choice))
+    pool = torch.cat([voted[places[places < len(voted)]], of_unlabeled])
+    return torch.full((1,), best_exponent(pool.numpy(), vote.log_prior.numpy()))
 
 
 def _expected_exponent(expert: str, settings: SelfTrainParams) -> float:
@@ -124,5 +149,5 @@ def _taught(run: Run, state: State, chain: Chain) -> tuple[Targets | None, Linea
     targets = make_targets(rows, voted.probabilities, voted.agreeing, thresholds, settings)
     if run.discriminants is None:
         return targets, None
-    left = 1 - settings.posthoc_adjustment  # what a choice leaves of the classes' shares
+    left = 1 - choice_exponent(settings)  # the vote's classes are taken for as likely as p / share^this chooses them
     return targets, run.discriminants(chain, rows, voted.probabilities, left)

@@ -13,6 +13,7 @@ from torch import Tensor
 from mer.model.voting import PUBLISHED, vote
 from mer.params import SelfTrainParams
 from mer.self_training.calibration import calibrate, log_likelihood
+from mer.self_training.choosing import USUAL
 
 LEAST, MOST = 0.5, 2.0
 """Limits of the vote's own sharpness: few labels say little of it."""
@@ -81,6 +82,12 @@ def prior_weights(experts: Sequence[str], settings: SelfTrainParams) -> NDArray[
     return weights
 
 
+def choice_exponent(settings: SelfTrainParams) -> float:
+    """How much of the classes' shares a choice leaves out, as p / share^this; where it is to be chosen for a score, the
+    usual one."""
+    return USUAL if settings.posthoc_adjustment == "weighted_f1" else settings.posthoc_adjustment
+
+
 def decide_vote(
     logits: Tensor,
     labels: NDArray[np.int64],
@@ -104,7 +111,7 @@ def decide_vote(
         sharpness, exponent = calibrate(logits, labels, present, log_prior, expected)
     else:
         sharpness, exponent = torch.ones(len(logits)), torch.zeros(len(logits))
-    weights, adjustment = torch.from_numpy(prior).float(), torch.full((1,), settings.posthoc_adjustment)
+    weights, adjustment = torch.from_numpy(prior).float(), torch.full((1,), choice_exponent(settings))
     found = Vote(sharpness.float(), exponent.float(), weights, log_prior.float(), ones, adjustment)
     if settings.voting == "learned":
         given = log_likelihood(found.calibrated(logits).log(), labels).exp()  # [E, n]
