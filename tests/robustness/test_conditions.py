@@ -124,7 +124,7 @@ def test_conditions_are_those_that_the_modalities_can_meet():
 @pytest.mark.parametrize(
     ("section", "message"),
     [
-        ({"snr": [5, 5]}, "'robustness': snr must name each value once"),
+        ({"snr": [5, 5]}, "robustness.snr must name each value once"),
         ({"occlusion": [1.5]}, r"'robustness.occlusion.0'"),
         ({"training": []}, "'robustness.training'"),
         ({"noise": ["brown"]}, "'robustness.noise.0'"),
